@@ -1,4 +1,4 @@
-"""The examples of the README and of docs/routes.md work."""
+"""The examples of the README and of docs/examples work."""
 
 import json
 import re
@@ -6,19 +6,11 @@ from pathlib import Path
 
 from domain.planning import plan
 from domain.routes import RouteTable
-from domain.routes_file import read_profile
 from entrypoints.profiles.loader import read_file, shipped
-from tests.support.core import ROUTE_CHANNELS, message
+from tests.support.core import message
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROUTES_PAGE = (ROOT / "docs" / "routes.md").read_text(encoding="utf-8")
-
-
-def test_the_example_of_a_routes_file_is_valid() -> None:
-    example = next(re.finditer(r"```toml\n(.*?)```", ROUTES_PAGE, re.DOTALL))[1]
-    profile = read_profile(example, "docs/routes.md", ROUTE_CHANNELS)
-    assert [route.source for route in profile.routes] == ["shop.*.created", "shop.invoice.sent", "shop.offers"]
 
 
 def test_every_event_of_the_readme_leads_to_a_result() -> None:

@@ -48,7 +48,9 @@ def _keys(struct: inspect.StructType) -> str:
 def _row(field: inspect.Field) -> str:
     notes = _notes(field.type)
     cells = (_key(field), _type(field.type), _default(field, notes), notes.get("description", ""))
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+    # In a table, Markdown takes `|` for the end of a cell, also in code.
+    joined = " | ".join(cell.replace("|", r"\|") for cell in cells)
+    return f"| {joined} |"
 
 
 def _key(field: inspect.Field) -> str:
