@@ -41,7 +41,7 @@ class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         TextTemplate,
         msgspec.Meta(
             description="The title of the notification: a [template](#templates). If the event lacks a field of it, the"
-            " title is made from the event's type: `order.created` becomes `Order created`."
+            " title is made from the event's type: `ticket.created` becomes `Ticket created`."
         ),
     ]
     message: Annotated[
@@ -157,10 +157,9 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: Annotated[
         PayloadPath | None,
         msgspec.Meta(
-            description="The path of a value, such as an order number, by which the delivery log finds the deliveries"
-            " of the route (`order_id` in [rest.md](rest.md), `herald deliveries list --order`). It needs `email` or"
-            " another outbound channel.",
-            extra={"unset": "`order_id`, if the route has `email`"},
+            description="The path of a value, such as an invoice number, by which the delivery log finds the deliveries"
+            " of the route: see [Mails](#mails). It needs `email` or another outbound channel.",
+            extra={"unset": "see [Mails](#mails)"},
         ),
     ] = None
     sign_out: Annotated[
