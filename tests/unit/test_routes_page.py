@@ -21,13 +21,16 @@ from domain.routes import Profile, RoutesInvalid, RouteTable
 from domain.routes_file import make_profile, parse_document
 from domain.source_patterns import as_regex
 from entrypoints.brokers import BROKER_NAMES
+from entrypoints.cli.routes import check_deliveries
 from entrypoints.profiles.compatibility import with_references
 from entrypoints.profiles.loader import written_format
 from entrypoints.profiles.routes_page import DEAD_LETTERS, TOP, made_tables, page
+from entrypoints.settings.loader import read as settings
 from tests.support.core import NOW, ROUTE_CHANNELS
 
 FILE: Final = Path(__file__).parents[2] / "docs" / "routes.md"
 PAGE: Final = FILE.read_text(encoding="utf-8")
+SRC: Final = FILE.parents[1] / "src"
 FORMAT: Final = inspect.type_info(written_format())
 KEYS: Final = [(place or TOP, field.encode_name) for place, struct in tables_in(FORMAT) for field in struct.fields]
 EXAMPLES: Final = [parse_document(text, "routes.md") for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)]
@@ -50,6 +53,8 @@ def test_every_key_has_a_description() -> None:
 
 def test_every_reason_of_dead_letters_is_explained() -> None:
     assert set(REASONS) == set(get_args(DeadLetterReason))
+    code = "".join(path.read_text() for path in SRC.rglob("*.py") if path.name != "dead_letter_reasons.py")
+    assert [reason for reason in REASONS if f'"{reason}"' not in code] == []
 
 
 # --- examples -------------------------------------------------------------------------------------------------
@@ -70,6 +75,7 @@ def plans(profile: Profile) -> list[Plan]:
 @pytest.mark.parametrize("document", EXAMPLES, ids=lambda document: document.get("profile", "?"))
 def test_an_example_is_complete(document: dict[str, Any]) -> None:
     profile = read(document)
+    check_deliveries(RouteTable((profile,)), settings({}, "dev", {}))
     for route in profile.routes:
         assert [one for one in profile.samples if re.match(as_regex(route.source), one.source)], route.source
     for sample, made in zip(profile.samples, plans(profile)[::2], strict=True):
