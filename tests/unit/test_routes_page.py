@@ -22,7 +22,7 @@ from domain.routes_file import make_profile, parse_document
 from domain.source_patterns import as_regex
 from entrypoints.brokers import BROKER_NAMES
 from entrypoints.cli.routes import check_deliveries
-from entrypoints.profiles.compatibility import with_references
+from entrypoints.profiles.backward_compatibility import with_references
 from entrypoints.profiles.loader import written_format
 from entrypoints.profiles.routes_page import DEAD_LETTERS, TOP, made_tables, page
 from entrypoints.settings.loader import read as settings
