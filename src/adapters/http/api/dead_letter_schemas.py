@@ -12,6 +12,7 @@ from msgspec import Meta
 from adapters.http.api.list_parameters import moment
 from application.ingest.handle_dead_letters import Drop, Replay
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
+from domain.dead_letter_reasons import REASONS
 from domain.storable_text import require_storable
 
 NextCursor = Annotated[
@@ -29,7 +30,12 @@ class DeadLetterOut(msgspec.Struct, frozen=True, kw_only=True):
     source: Annotated[str, Meta(description="The topic or routing key of the event.", examples=["ticket.created"])]
     event_id: str
     reason: Annotated[
-        str, Meta(description="Why the event could not be processed, as a stable code.", examples=["no_recipient"])
+        str,
+        Meta(
+            description=f"Why the event could not be processed, as a stable code: {', '.join(REASONS)}. Later versions"
+            " may add others.",
+            examples=["no_recipient"],
+        ),
     ]
     detail: Annotated[str, Meta(description="Why the event could not be processed, as a sentence.")]
     size: Annotated[int, Meta(ge=0, description="The size of the event's body in bytes.")]
