@@ -18,7 +18,8 @@ def type_words(type_: inspect.Type) -> str:
             title: str = (type_.extra_json_schema or {}).get("title", "")
             return title or type_words(type_.type)
         case inspect.UnionType():
-            return " or ".join(type_words(one) for one in type_.types if not isinstance(one, inspect.NoneType))
+            names = [type_words(one) for one in type_.types if not isinstance(one, inspect.NoneType)]
+            return " or ".join(_without_scalars(names))
         case inspect.LiteralType():
             return _either([f'"{value}"' if isinstance(value, str) else str(value) for value in type_.values])
         case inspect.VarTupleType() | inspect.ListType():
@@ -72,6 +73,14 @@ def nearest(name: str, possible: Iterable[str], at_least: float = 0.0) -> str | 
 
 
 _COUNTABLE: Final = frozenset({"list", "table", "path", "template", "pattern", "name", "file", "number", "whole"})
+
+
+def _without_scalars(names: list[str]) -> list[str]:
+    """Returns the names of the types in a union with `value` for text, numbers, true and false, if it has all these."""
+    scalars = ("text", "whole number", "number", "true or false")
+    if not {"text", "true or false"} <= set(names):
+        return names
+    return ["value", *(name for name in names if name not in scalars)]
 
 
 def _plural(words: str) -> str:

@@ -1,5 +1,6 @@
 """A mistake in a routes file is answered with its place, the nearest right key or value, and what is possible."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from domain.input_faults import find_fault
 from domain.routes import RoutesInvalid
-from domain.routes_file import read_profile
+from domain.routes_file import make_profile, read_profile
 from entrypoints.brokers import BROKER_NAMES
+from entrypoints.profiles.backward_compatibility import with_references
 from entrypoints.profiles.loader import read_file, written_format
 from tests.support.core import ROUTE_CHANNELS
 
@@ -139,6 +141,12 @@ VALUES = st.recursive(
 )
 
 
+ROUTES = st.dictionaries(st.sampled_from(["source", "users", "inbox", "email", "omit", "otherwise", "id", "x"]), VALUES)
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(["profile", "routes", "feeds", "samples", "endpoints", "broker", "x"]), VALUES
+) | ROUTES.map(lambda route: {"profile": "mine", "routes": [route]})
+
+
 def written(value: Any) -> bool:
     try:
         msgspec.convert(value, written_format())
@@ -147,12 +155,13 @@ def written(value: Any) -> bool:
     return True
 
 
-@given(st.dictionaries(st.sampled_from(["profile", "routes", "feeds", "samples", "endpoints", "broker", "x"]), VALUES))
+@given(DOCUMENTS)
 def test_exactly_what_msgspec_refuses_has_a_fault(document: dict[str, Any]) -> None:
     assert (find_fault(document, written_format()) is None) == written(document)
 
 
-@given(st.dictionaries(st.sampled_from(["source", "users", "inbox", "email", "omit", "otherwise", "id", "x"]), VALUES))
-def test_exactly_the_routes_that_msgspec_refuses_have_a_fault(route: dict[str, Any]) -> None:
-    document = {"profile": "mine", "routes": [route]}
-    assert (find_fault(document, written_format()) is None) == written(document)
+@given(DOCUMENTS)
+def test_an_invalid_file_is_refused_and_raises_no_other_error(document: dict[str, Any]) -> None:
+    with contextlib.suppress(RoutesInvalid):
+        make_profile(with_references(document), "shop.toml", ROUTE_CHANNELS, BROKER_NAMES)
+        assert written(with_references(document))
