@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from domain.errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
+from domain.caller_errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
 
 
 class Identity(msgspec.Struct, frozen=True):

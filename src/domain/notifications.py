@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.errors import InvalidInput
+from domain.caller_errors import InvalidInput
 from domain.notification_state import TRANSITIONS, NotificationState, StateChange, StateFilter
 from domain.positions import tag_of
 from domain.streams import Content, Entry, inbox_of

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
+from domain.caller_errors import InvalidInput
 from domain.deliveries import Item
-from domain.errors import InvalidInput
 from domain.event_identity import LONGEST_QUALIFIED_BYTES
 from domain.preferences import MAX_TYPE_LENGTH
 from domain.streams import Content

@@ -11,7 +11,7 @@ from dishka.integrations.litestar import setup_dishka
 from litestar import Litestar
 from litestar.datastructures import State
 
-from adapters.http.errors.problems import EXCEPTION_HANDLERS
+from adapters.http.errors.exception_handlers import EXCEPTION_HANDLERS
 from adapters.http.middleware.middleware_stack import surround
 from adapters.http.openapi.schema_pages import openapi_config
 from adapters.http.request_bodies import BodyLimits

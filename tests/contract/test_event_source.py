@@ -18,7 +18,7 @@ from adapters.rabbitmq.source import RabbitSource
 from adapters.rabbitmq.timing import Timing as RabbitTiming
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from domain.broker_messages import Message
-from domain.errors import Unavailable
+from domain.caller_errors import Unavailable
 from tests.support.kafka import RealKafka
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import reading, ready, until

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from structlog.testing import capture_logs
 
 from adapters.jwt.key_cache import MAX_CANDIDATES, Pace
-from domain.errors import TokenInvalid, Unavailable
+from domain.caller_errors import TokenInvalid, Unavailable
 from tests.support.key_server import JwksServer, jwk, key_set
 from tests.support.reading import until
 from tests.support.tokens import (

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import JwtVerifier
-from domain.errors import Unavailable
+from domain.caller_errors import Unavailable
 from entrypoints.app import create_app
 from entrypoints.settings.loader import SettingsInvalid, load
 from tests.support.certificates import Authority

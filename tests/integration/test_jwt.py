@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import JwtVerifier
-from domain.errors import TokenExpired
+from domain.caller_errors import TokenExpired
 from domain.identity import Identity
 from tests.support.key_server import jwk
 from tests.support.tokens import (

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import MAX_TOKEN_LENGTH, JwtVerifier
-from domain.errors import TokenExpired, TokenInvalid
+from domain.caller_errors import TokenExpired, TokenInvalid
 from tests.support.key_server import jwk
 from tests.support.tokens import (
     CLAIMS_OF_ADA,

@@ -18,7 +18,7 @@ from adapters.mail.folder_mailer import FolderMailer
 from adapters.mail.folder_reader import EmlFolder
 from adapters.mail.mailer import OutgoingMail
 from application.ports.mail_folder import RenderedMail
-from domain.errors import Unavailable
+from domain.caller_errors import Unavailable
 from entrypoints.app import create_app
 from entrypoints.settings.loader import load
 from tests.support.clients import token

@@ -11,11 +11,11 @@ from litestar.testing import AsyncTestClient
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from adapters.http.errors.exception_handlers import problem
 from adapters.http.errors.problem_catalogue import KINDS, address_of
-from adapters.http.errors.problems import problem
 from adapters.http.request_bodies import SMALL_BODY_BYTES
 from application.inbox.browse_inbox import BrowseInbox
-from domain.errors import HeraldError, TooManyRequests
+from domain.caller_errors import HeraldError, TooManyRequests
 from entrypoints.app import create_app
 from entrypoints.settings.loader import load
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.web.origins import Origins, origin_of, same_host
+from adapters.web.origins_and_hosts import Origins, origin_of, same_host
 from entrypoints.file_descriptors import BACKLOG, share_out
 from entrypoints.server import _warn
 from entrypoints.settings.loader import load

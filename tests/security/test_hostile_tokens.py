@@ -10,7 +10,7 @@ import pytest
 
 from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import MAX_TOKEN_LENGTH, JwtVerifier
-from domain.errors import TokenExpired, TokenInvalid
+from domain.caller_errors import TokenExpired, TokenInvalid
 from tests.support.key_server import JwksServer, jwk, key_set
 from tests.support.tokens import (
     CLAIMS_OF_ADA,

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
-from adapters.web.origins import host_of
+from adapters.web.origins_and_hosts import host_of
 from entrypoints.settings.loader import SettingsInvalid, load
 from entrypoints.wiring.web_access import allowed_hosts
 from tests.support.app import IN_MEMORY, in_process

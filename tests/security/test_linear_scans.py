@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import pytest
 
+from domain.caller_errors import HeraldError
 from domain.email_addresses import as_address, fault_in_address, masked_in
-from domain.errors import HeraldError
 from domain.event_limits import Limits
 from domain.events import decode_json
 from domain.nesting_limit import too_deep

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from adapters.jwt.key_cache import Pace
 from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import JwtVerifier
-from domain.errors import TokenInvalid, Unavailable
+from domain.caller_errors import TokenInvalid, Unavailable
 from tests.support.key_server import JwksServer
 
 NOW = 1_800_000_000

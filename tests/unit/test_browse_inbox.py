@@ -7,7 +7,7 @@ import pytest
 
 from adapters.memory.inboxes import MemoryInboxes
 from application.inbox.browse_inbox import BrowseInbox, NotificationList
-from domain.errors import InvalidInput, NotFound
+from domain.caller_errors import InvalidInput, NotFound
 from domain.notifications import NotificationFilter, page_cursor, read_page_cursor
 from domain.positions import read_cursor, tag_of
 from tests.support.core import NOW, Node, message

@@ -11,7 +11,7 @@ from application.access.identify import IdentifyCaller
 from application.hub.session import Session
 from application.live.client_commands import CommandPolicy
 from application.live.followable_streams import ConnectRequest
-from domain.errors import TokenExpired, TokenInvalid, Unavailable
+from domain.caller_errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 from tests.support.core import IMPATIENT, NOW, Node, Reader, message, settle

@@ -20,7 +20,7 @@ from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
 from domain.broker_messages import Message
-from domain.errors import NotFound, Unavailable
+from domain.caller_errors import NotFound, Unavailable
 from domain.planning import plan
 from domain.routes import RouteTable
 from tests.support.core import NOW, ROUTES, HandClock, message, table

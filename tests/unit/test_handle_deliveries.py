@@ -13,8 +13,8 @@ from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.store import MemoryStore
 from application.delivery.handle_deliveries import HandleDeliveries
 from application.ports.deliveries import ANY, DeliveryFilter, Outcome
+from domain.caller_errors import NotFailed, NotFound, ScopeMissing
 from domain.deliveries import Attempt, Delivery, Result, Status
-from domain.errors import NotFailed, NotFound, ScopeMissing
 from domain.identity import Identity
 from domain.planning import plan
 from domain.preferences import Preferences

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.memory.backplane import Bus
 from application.hub.session_request import ReplacementSession
-from domain.errors import SignedOut, TokenExpired
+from domain.caller_errors import SignedOut, TokenExpired
 from domain.identity import Identity
 from domain.positions import Head
 from domain.protocol.herald_v1 import CloseCode, CloseReason

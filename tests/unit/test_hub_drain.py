@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from adapters.memory.backplane import Bus
-from domain.errors import Draining
+from domain.caller_errors import Draining
 from domain.protocol.herald_v1 import CloseCode
 from tests.support.backplanes import SlowBackplane
 from tests.support.core import (

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from adapters.memory.backplane import Bus
 from adapters.memory.presence import MemoryPresence, Roll
 from application.hub.policy import HubPolicy
-from domain.errors import TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
+from domain.caller_errors import TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
 from tests.support.backplanes import MutedBackplane
 from tests.support.core import (
     IMPATIENT,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from application.access.identify import IdentifyCaller
-from domain.errors import NotYours, SignedOut, TokenExpired, TokenInvalid, TokenMissing, Unavailable
+from domain.caller_errors import NotYours, SignedOut, TokenExpired, TokenInvalid, TokenMissing, Unavailable
 from domain.identity import NOBODY, Identity
 from domain.planning import plan
 from tests.support.core import NOW, FaultyStore, HandClock, message, table

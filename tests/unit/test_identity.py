@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.web.tokens import find_token, read_cookies
-from domain.errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
+from domain.caller_errors import ScopeMissing, SignedOut, TokenExpired, TokenMissing
 from domain.identity import NOBODY, Identity, check_not_signed_out, require_scope, signed_out
 
 SIGN_OUT = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)

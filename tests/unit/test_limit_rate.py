@@ -5,7 +5,7 @@ import pytest
 from adapters.memory.throttle import MemoryThrottle
 from application.access.limit_rate import LimitRate, Rates
 from application.ports.throttle import Rate
-from domain.errors import TooManyRequests
+from domain.caller_errors import TooManyRequests
 from domain.identity import NOBODY, Identity
 from tests.support.core import HandClock
 

@@ -13,7 +13,7 @@ from application.inbox.mark_notifications import BulkChangePolicy, MarkedAll, Ma
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.inboxes import StateChanged
 from application.ports.store import StoreUnavailable
-from domain.errors import NotFound
+from domain.caller_errors import NotFound
 from domain.notifications import Notification, NotificationFilter
 from domain.streams import Entry, SignOut
 from tests.support.core import STREAM, Node, Reader, message, settle

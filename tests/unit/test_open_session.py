@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from application.access.identify import IdentifyCaller
 from application.hub.session import Session
 from application.live.addresses import addresses
+from domain.caller_errors import NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.endpoints import Endpoint
-from domain.errors import NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.identity import NOBODY, Identity
 from entrypoints.profiles.loader import shipped, shipped_table
 from tests.support.core import IMPATIENT, PLAIN, STREAM, Node, Reader, message, settle

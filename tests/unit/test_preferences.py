@@ -8,7 +8,7 @@ import pytest
 from adapters.memory.inboxes import MemoryInboxes
 from adapters.memory.preferences import MemoryPreferences
 from application.inbox.set_preferences import SetPreferences
-from domain.errors import InvalidInput
+from domain.caller_errors import InvalidInput
 from domain.notifications import NotificationFilter
 from domain.preferences import DEFAULT, Preferences
 from tests.support.core import STREAM, Node, Reader, message, settle

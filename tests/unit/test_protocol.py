@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.caller_errors import InvalidInput
 from domain.endpoints import Endpoint
-from domain.errors import InvalidInput
 from domain.positions import Cursor
 from domain.protocol import herald_v1 as protocol
 from domain.protocol.commands import Resume, read_command

@@ -15,7 +15,7 @@ from pamqp.commands import Exchange, Queue
 from adapters.kafka.settings import KafkaSettings
 from adapters.rabbitmq.connection_parameters import address
 from adapters.rabbitmq.settings import RabbitSettings
-from adapters.web.origins import Origins
+from adapters.web.origins_and_hosts import Origins
 from domain.setting_declarations import masked, settings_of
 from entrypoints.settings.all_settings import SECTIONS
 from entrypoints.settings.loader import NAMES, SETTINGS, Mode, Settings, SettingsInvalid, load, read, table

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.errors import InvalidInput
+from domain.caller_errors import InvalidInput
 from domain.planning import plan, refused
 from domain.storable_text import require_storable
 from tests.support.core import NOW, message, table

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.http.api.list_parameters import moment
-from domain.errors import InvalidInput
+from domain.caller_errors import InvalidInput
 from domain.planning import plan
 from domain.unix_times import since_1970
 from tests.support.core import message, table

@@ -7,12 +7,12 @@ from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import Parameter
 
-from adapters.web.origins import Origins
+from adapters.web.origins_and_hosts import Origins
 from adapters.web.tokens import find_token, read_cookies
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
 from application.log_context import bind_user
-from domain.errors import TokenMissing
+from domain.caller_errors import TokenMissing
 from domain.identity import Identity, require_scope
 
 UserId = Annotated[

@@ -4,7 +4,7 @@ and issuer before; user, scopes and times are checked here."""
 from hashlib import sha256
 from typing import Any, Final
 
-from domain.errors import TokenExpired, TokenInvalid
+from domain.caller_errors import TokenExpired, TokenInvalid
 from domain.identity import Identity
 from domain.user_ids import as_user
 

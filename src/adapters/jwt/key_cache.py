@@ -15,7 +15,7 @@ from adapters.jwt.key_set import NotKeys, read_key_set
 from adapters.jwt.keys import KEY_ALGORITHMS, Key, accepted_algorithms
 from adapters.jwt.settings import JwtSettings
 from application.log_context import start_detached
-from domain.errors import TokenInvalid, Unavailable
+from domain.caller_errors import TokenInvalid, Unavailable
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from adapters.jwt.claims import identity_of, token_id_of
 from adapters.jwt.key_cache import PACE, KeyServer, Pace
 from adapters.jwt.keys import Key, configured_key
 from adapters.jwt.settings import JwtSettings
-from domain.errors import TokenInvalid
+from domain.caller_errors import TokenInvalid
 from domain.identity import Identity
 
 log = structlog.get_logger(__name__)

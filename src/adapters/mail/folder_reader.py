@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 
 from application.ports.mail_folder import RenderedMail, WholeMail, WrittenMail
-from domain.errors import Unavailable
+from domain.caller_errors import Unavailable
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Final
 from application.log_context import current_request_id
 from application.ports.event_source import Batch, NotAcknowledged, SourceStatus
 from domain.broker_messages import Message
-from domain.errors import Unavailable
+from domain.caller_errors import Unavailable
 
 # Maximum number of messages in one batch, the same as for Kafka: larger batches block the event loop, smaller ones cost
 # more transactions.

@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.response import Stream
 
 from adapters.sockets.litestar_handshake import handshake_of
-from adapters.web.origins import Origins
+from adapters.web.origins_and_hosts import Origins
 from adapters.web.websocket_connection import log_opened, record_end
 from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
@@ -18,8 +18,8 @@ from application.counters import Counters
 from application.hub.hub import Hub
 from application.hub.session import Session
 from application.live.open_session import OpenSession
+from domain.caller_errors import SignedOut
 from domain.endpoints import Endpoint
-from domain.errors import SignedOut
 
 # These headers forbid proxies to store, compress or buffer events. A proxy that compresses the response may wait for
 # more data before it sends anything, even the headers. nginx ignores `no-transform`, but respects `x-accel-buffering`.

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from application.ports.store import StoreUnavailable
-from domain import errors
+from domain import caller_errors
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.public_url import PublicUrl
 
@@ -45,7 +45,7 @@ NOT_FOUND: Final = HandshakeRefusal(404, "not_found", "Not found", "There is no 
 ORIGIN_REFUSED: Final = HandshakeRefusal(
     403, "origin_refused", "Origin refused", "Pages of this origin may not connect."
 )
-DRAINING: Final = HandshakeRefusal(503, "draining", "Draining", errors.Draining.text, RETRY_ELSEWHERE_S)
+DRAINING: Final = HandshakeRefusal(503, "draining", "Draining", caller_errors.Draining.text, RETRY_ELSEWHERE_S)
 NODE_FULL: Final = HandshakeRefusal(
     503,
     "node_full",
@@ -55,30 +55,30 @@ NODE_FULL: Final = HandshakeRefusal(
 )
 
 
-def too_many(error: errors.TooManyRequests | errors.TooManyAnonymous) -> HandshakeRefusal:
+def too_many(error: caller_errors.TooManyRequests | caller_errors.TooManyAnonymous) -> HandshakeRefusal:
     """Returns the HTTP response with which a handshake is refused if its user exceeds the rate limit (429), or if the
     node has the maximum number of anonymous connections (503). `Retry-After` says when to connect again."""
     # Such a response costs less than accepting and closing a WebSocket, and a close code has no `Retry-After`.
-    if isinstance(error, errors.TooManyRequests):
+    if isinstance(error, caller_errors.TooManyRequests):
         wait_s = max(1, math.ceil(error.retry_after))
         return HandshakeRefusal(429, error.code, "Too many requests", error.detail, wait_s)
     return HandshakeRefusal(503, error.code, "Too many anonymous connections", error.detail, RETRY_ELSEWHERE_S)
 
 
 _CLOSE_CODES: Final[dict[type[Exception], CloseCode]] = {
-    errors.TokenMissing: CloseCode.TOKEN_REFUSED,
-    errors.TokenInvalid: CloseCode.TOKEN_REFUSED,
-    errors.TokenExpired: CloseCode.TOKEN_EXPIRED,
-    errors.SignedOut: CloseCode.SIGNED_OUT,
-    errors.NotYours: CloseCode.FORBIDDEN,
-    errors.TooManyRequests: CloseCode.TRY_LATER,
-    errors.TooManySessions: CloseCode.TOO_MANY_SESSIONS,
-    errors.TooManySessionsElsewhere: CloseCode.TRY_LATER,
-    errors.TooManyAnonymous: CloseCode.TRY_LATER,
-    errors.UnknownFeed: CloseCode.UNKNOWN_FEED,
-    errors.Draining: CloseCode.RESTARTING,
-    errors.InvalidInput: CloseCode.NOT_UNDERSTOOD,
-    errors.Unavailable: CloseCode.TRY_LATER,
+    caller_errors.TokenMissing: CloseCode.TOKEN_REFUSED,
+    caller_errors.TokenInvalid: CloseCode.TOKEN_REFUSED,
+    caller_errors.TokenExpired: CloseCode.TOKEN_EXPIRED,
+    caller_errors.SignedOut: CloseCode.SIGNED_OUT,
+    caller_errors.NotYours: CloseCode.FORBIDDEN,
+    caller_errors.TooManyRequests: CloseCode.TRY_LATER,
+    caller_errors.TooManySessions: CloseCode.TOO_MANY_SESSIONS,
+    caller_errors.TooManySessionsElsewhere: CloseCode.TRY_LATER,
+    caller_errors.TooManyAnonymous: CloseCode.TRY_LATER,
+    caller_errors.UnknownFeed: CloseCode.UNKNOWN_FEED,
+    caller_errors.Draining: CloseCode.RESTARTING,
+    caller_errors.InvalidInput: CloseCode.NOT_UNDERSTOOD,
+    caller_errors.Unavailable: CloseCode.TRY_LATER,
     StoreUnavailable: CloseCode.TRY_LATER,
 }
 
@@ -89,5 +89,5 @@ CLOSING_ERRORS: Final = tuple(_CLOSE_CODES)
 def close_reason_for(error: Exception) -> CloseReason:
     """Returns the close code and the text with which a WebSocket is closed after this error. The type of the error must
     be one of CLOSING_ERRORS."""
-    text = str(error) if isinstance(error, errors.HeraldError) else errors.Unavailable.text
+    text = str(error) if isinstance(error, caller_errors.HeraldError) else caller_errors.Unavailable.text
     return CloseReason(_CLOSE_CODES[type(error)], text)

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from adapters.web import refusals
-from adapters.web.origins import Origins
+from adapters.web.origins_and_hosts import Origins
 from adapters.web.socket import ClientGone, FrameTooLarge, Socket, SocketPolicy
 from adapters.web.websocket_connection import Connection, log_opened
 from application.access.identify import IdentifyCaller
@@ -21,8 +21,8 @@ from application.live.followable_streams import ConnectRequest, FollowableStream
 from application.live.open_session import OpenSession
 from application.ports.clock import Clock
 from application.ports.store import Store
+from domain.caller_errors import InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
 from domain.endpoints import Endpoint
-from domain.errors import InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests
 from domain.positions import tag_of
 from domain.protocol.commands import Command, read_command
 from domain.protocol.herald_v1 import CloseCode, CloseReason

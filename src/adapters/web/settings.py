@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from adapters.web.origins import LOOPBACK, host_of
+from adapters.web.origins_and_hosts import LOOPBACK, host_of
 from domain.setting_declarations import Section, Setting
 from domain.setting_parsers import items, whole
 
@@ -52,8 +52,8 @@ def origin_list(value: str) -> tuple[str, ...] | None:
 
 def host_list(value: str) -> tuple[str, ...]:
     """Parses a comma-separated list of host names and IP addresses, and returns them without duplicates, in the form
-    that `adapters.web.origins.host_of` returns. `loopback` in the list, and `*` alone, are returned unchanged. Raises
-    ValueError for an invalid host, such as one with a port."""
+    that `adapters.web.origins_and_hosts.host_of` returns. `loopback` in the list, and `*` alone, are returned
+    unchanged. Raises ValueError for an invalid host, such as one with a port."""
     named = items(value)
     if named == ("*",):
         return named

@@ -3,7 +3,7 @@
 from application.ports.clock import Clock
 from application.ports.store import Store
 from application.ports.token_verifier import TokenVerifier
-from domain.errors import NotYours, TokenMissing
+from domain.caller_errors import NotYours, TokenMissing
 from domain.identity import NOBODY, Identity, check_not_signed_out
 from domain.user_ids import as_user
 

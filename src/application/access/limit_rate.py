@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from application.ports.throttle import Rate, Throttle
-from domain.errors import TooManyRequests
+from domain.caller_errors import TooManyRequests
 from domain.identity import Identity
 
 # What is limited, each separately: REST requests, published events, opened connections.

@@ -7,9 +7,9 @@ import msgspec
 from msgspec.structs import replace
 
 from application.ports.deliveries import Deliveries, DeliveryFilter
+from domain.caller_errors import NotFailed, NotFound, ScopeMissing
 from domain.deliveries import Attempt, Delivery, Item
 from domain.email_addresses import masked, masked_in
-from domain.errors import NotFailed, NotFound, ScopeMissing
 from domain.identity import Identity
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from application.ports.mail_folder import MailFolder, WholeMail, WrittenMail
-from domain.errors import NotFound
+from domain.caller_errors import NotFound
 
 
 class ReadMails:

@@ -7,7 +7,7 @@ from application.hub.policy import HubPolicy
 from application.hub.session import Session
 from application.ports.backplane import Backplane
 from application.ports.presence import Presence
-from domain.errors import TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
+from domain.caller_errors import TooManyAnonymous, TooManySessions, TooManySessionsElsewhere
 
 
 class ConnectedUsers:

@@ -18,7 +18,7 @@ from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.presence import Presence
 from application.ports.store import Store
-from domain.errors import Draining
+from domain.caller_errors import Draining
 from domain.identity import check_not_signed_out, ended_by
 from domain.positions import read_cursor
 from domain.protocol.herald_v1 import CloseCode, CloseReason

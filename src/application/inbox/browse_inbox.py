@@ -7,7 +7,7 @@ import msgspec
 
 from application.ports.inboxes import Inboxes
 from application.ports.store import Store
-from domain.errors import NotFound
+from domain.caller_errors import NotFound
 from domain.notifications import Notification, NotificationFilter, page_cursor, read_page_cursor
 from domain.positions import Cursor, tag_of
 from domain.storable_text import require_storable

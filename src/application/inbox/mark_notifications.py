@@ -12,7 +12,7 @@ from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.inboxes import Inboxes
 from application.ports.store import Store
-from domain.errors import NotFound
+from domain.caller_errors import NotFound
 from domain.notification_state import StateChange
 from domain.notifications import Notification
 from domain.streams import Entry, inbox_of

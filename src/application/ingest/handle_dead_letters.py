@@ -9,7 +9,7 @@ import msgspec
 
 from application.ports.dead_letters import ANY, DeadLetterFilter, DeadLetters, KeptDeadLetter
 from application.ports.event_publisher import EventPublisher
-from domain.errors import NotFound, Unavailable
+from domain.caller_errors import NotFound, Unavailable
 
 # The API documentation states this limit.
 MAX_PER_CALL: Final = 1_000

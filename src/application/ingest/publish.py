@@ -10,7 +10,7 @@ from application.ingest.plan_events import plan_events
 from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from domain.broker_messages import Message
-from domain.errors import InvalidInput, Unavailable
+from domain.caller_errors import InvalidInput, Unavailable
 from domain.event_limits import NO_LIMITS, Limits
 from domain.planning import Plan, plan
 from domain.routes import RouteTable

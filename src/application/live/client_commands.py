@@ -8,7 +8,15 @@ from application.hub.session_request import ReplacementSession
 from application.live.followable_streams import ConnectRequest, FollowableStreams
 from application.ports.clock import Clock
 from application.ports.store import Store, StoreUnavailable
-from domain.errors import AccessRefused, HeraldError, InvalidInput, NotYours, SignedOut, TokenExpired, Unavailable
+from domain.caller_errors import (
+    AccessRefused,
+    HeraldError,
+    InvalidInput,
+    NotYours,
+    SignedOut,
+    TokenExpired,
+    Unavailable,
+)
 from domain.identity import Identity, check_not_signed_out
 from domain.positions import tag_of
 from domain.protocol import herald_v1 as protocol

@@ -2,8 +2,8 @@
 
 import msgspec
 
+from domain.caller_errors import NotYours, TokenMissing, UnknownFeed
 from domain.endpoints import Endpoint
-from domain.errors import NotYours, TokenMissing, UnknownFeed
 from domain.identity import Identity
 from domain.routes import PUBLIC, SIGNED_IN, RouteTable
 from domain.streams import StreamName, feed_stream, inbox_of

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from domain.errors import InvalidInput
+from domain.caller_errors import InvalidInput
 from domain.nesting_limit import too_deep
 from domain.positions import Cursor, read_cursor
 

@@ -9,7 +9,7 @@ from dishka import Provider, Scope, provide
 from adapters.http.auth import Caller
 from adapters.http.monitoring import About
 from adapters.sockets.event_stream import StreamGate
-from adapters.web.origins import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
+from adapters.web.origins_and_hosts import LOOPBACK, LOOPBACK_HOSTS, Hosts, Origins, host_of, origin_of
 from adapters.web.serve_socket import SocketGate
 from adapters.web.socket import SocketPolicy
 from entrypoints.file_descriptors import BACKLOG, raised_limit, share_out

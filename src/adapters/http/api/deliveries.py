@@ -15,9 +15,9 @@ from adapters.http.auth import CALLER, guarded_by
 from adapters.http.openapi.operation_parts import REFUSALS, problems
 from application.delivery.handle_deliveries import HandleDeliveries
 from application.ports.deliveries import DeliveryFilter
+from domain.caller_errors import InvalidInput
 from domain.deliveries import Status
 from domain.email_addresses import as_address
-from domain.errors import InvalidInput
 from domain.identity import Identity
 from domain.storable_text import require_storable
 

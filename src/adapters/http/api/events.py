@@ -15,7 +15,7 @@ from application.access.identify import IdentifyCaller
 from application.access.limit_rate import LimitRate
 from application.ingest.plan_events import LARGE_BYTES
 from application.ingest.publish import MAX_EVENTS, NewEvent, PublishEvents
-from domain.errors import InvalidInput
+from domain.caller_errors import InvalidInput
 from domain.identity import require_scope
 
 SCOPE = "events:publish"

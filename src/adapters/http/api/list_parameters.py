@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIType, Schema
 from litestar.params import Parameter
 
-from domain.errors import InvalidInput
+from domain.caller_errors import InvalidInput
 from domain.notifications import NotificationFilter
 from domain.unix_times import is_number, since_1970
 

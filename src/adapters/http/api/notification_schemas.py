@@ -71,7 +71,9 @@ class Item(msgspec.Struct, frozen=True):
     data: Annotated[
         msgspec.Raw,
         Meta(
-            description="The data of the event: any JSON value, or a string if the event was not JSON.",
+            description="The payload of the event, without the fields that its route omits: any JSON value, or a string"
+            ' if the payload was not JSON. If the payload is wrapped, as in `{"event_type": …, "data": …}`, only its'
+            " `data`, unless the route's `envelope` is `raw` or `flat`.",
             examples=[{"ticket": 7}],
         ),
     ]

@@ -29,7 +29,7 @@ from adapters.http.request_checks import READS_BODY, public_url_of
 from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import FollowChanges
 from application.inbox.mark_notifications import MarkNotifications
-from domain.errors import InvalidInput
+from domain.caller_errors import InvalidInput
 from domain.notifications import NotificationFilter
 
 # Maximum size of the Link header. Proxies accept 4 KB or 8 KB for all headers of a response together.

@@ -5,7 +5,7 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import Receive, Scope, Send
 
-from adapters.http.errors.problems import ProblemResponse
+from adapters.http.errors.exception_handlers import ProblemResponse
 
 
 async def refuse(response: ProblemResponse, scope: Scope, receive: Receive, send: Send) -> None:

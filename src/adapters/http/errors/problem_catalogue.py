@@ -11,7 +11,8 @@ class Kind(msgspec.Struct, frozen=True):
     """One kind of problem. `code` identifies it, `meaning` says what is wrong, `advice` what the client can do.
 
     `retry_after` is the value of the `Retry-After` header in seconds, unless a response sets another one. If it is
-    None, the responses have no such header, because waiting does not help.
+    None, the responses have no such header, because waiting does not help. `only_sessions` is True if only clients that
+    open a session, by WebSocket or event stream, can have the problem.
     """
 
     code: str
@@ -20,6 +21,7 @@ class Kind(msgspec.Struct, frozen=True):
     meaning: str
     advice: str
     retry_after: int | None = None
+    only_sessions: bool = False
 
 
 _KINDS: Final = (
@@ -117,6 +119,7 @@ _KINDS: Final = (
         "The parameter `feeds` contains a feed that does not exist, or that this endpoint does not serve. `detail`"
         " names the feed.",
         "Correct the name. The front page at / lists the feeds of each profile.",
+        only_sessions=True,
     ),
     Kind(
         "method_not_allowed",
@@ -191,6 +194,7 @@ _KINDS: Final = (
         "This user has the maximum number of open connections to this node.",
         "Close a connection that is not needed, then connect again.",
         retry_after=5,
+        only_sessions=True,
     ),
     Kind(
         "too_many_sessions_elsewhere",
@@ -200,6 +204,7 @@ _KINDS: Final = (
         "Close a connection that is not needed, then connect again after the seconds in the `Retry-After` header: a"
         " connection to another node that has just ended may still be counted.",
         retry_after=2,
+        only_sessions=True,
     ),
     Kind(
         "too_many_anonymous",
@@ -209,6 +214,7 @@ _KINDS: Final = (
         " that have not sent their token yet (HERALD_MAX_PENDING_SOCKETS).",
         "Connect again after the seconds in the `Retry-After` header, or send a token in the handshake.",
         retry_after=2,
+        only_sessions=True,
     ),
     Kind(
         "node_full",
@@ -218,6 +224,7 @@ _KINDS: Final = (
         "Connect again after the seconds in the `Retry-After` header: another node may have capacity. If you operate"
         " the server, raise the limit of open files (ulimit -n, LimitNOFILE), or start another node.",
         retry_after=2,
+        only_sessions=True,
     ),
     Kind(
         "internal",
@@ -235,6 +242,7 @@ _KINDS: Final = (
         "Connect again after the seconds in the `Retry-After` header: another node, or the restarted node, will"
         " respond.",
         retry_after=2,
+        only_sessions=True,
     ),
     Kind(
         "unavailable",

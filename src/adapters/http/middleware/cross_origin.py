@@ -9,8 +9,8 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http.errors.early_refusals import refuse
-from adapters.http.errors.problems import problem
-from adapters.web.origins import Origins, same_host
+from adapters.http.errors.exception_handlers import problem
+from adapters.web.origins_and_hosts import Origins, same_host
 from adapters.web.tokens import TOKEN_COOKIE, read_cookies
 
 METHODS: Final = "DELETE, GET, HEAD, PATCH, POST, PUT"

@@ -8,7 +8,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.utils import normalize_path
 
 from adapters.http.errors.early_refusals import refuse
-from adapters.http.errors.problems import problem
+from adapters.http.errors.exception_handlers import problem
 
 
 class HandleHeadAsGet(ASGIMiddleware):

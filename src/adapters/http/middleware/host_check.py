@@ -12,8 +12,8 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.errors.early_refusals import refuse
-from adapters.http.errors.problems import problem
-from adapters.web.origins import Hosts
+from adapters.http.errors.exception_handlers import problem
+from adapters.web.origins_and_hosts import Hosts
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from adapters.http.middleware.request_log import RequestLog
 from adapters.http.middleware.response_headers import AddSecurityHeaders
 from adapters.http.middleware.url_and_header_limits import LimitRequestSize
 from adapters.http.request_bodies import BodyLimits, LimitBodies
-from adapters.web.origins import Hosts, Origins
+from adapters.web.origins_and_hosts import Hosts, Origins
 
 
 def surround(

@@ -8,7 +8,7 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.errors.early_refusals import refuse
-from adapters.http.errors.problems import problem
+from adapters.http.errors.exception_handlers import problem
 
 # The maximum size of path and query together, and of the names and values of all headers together. Granian has higher
 # limits, beyond which it responds without a body: 65,534 bytes for path and query, 100 headers, and 400 KB for all

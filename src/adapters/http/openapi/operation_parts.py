@@ -98,7 +98,7 @@ def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
 
 
 def _response(status: int) -> ResponseSpec:
-    kinds = [kind for kind in KINDS.values() if kind.status == status]
+    kinds = [kind for kind in KINDS.values() if kind.status == status and not kind.only_sessions]
     if not kinds:
         raise ValueError(f"no problem has the status {status}")
     description = " ".join(f"`{kind.code}`: {kind.meaning}" for kind in kinds)

@@ -19,7 +19,7 @@ from adapters.http.openapi.operation_parts import MEDIA_TYPE, FieldProblem, Prob
 from adapters.http.request_bodies import NotJson
 from adapters.http.request_checks import UnknownParameter, public_url_of
 from application.ports.store import StoreUnavailable, Unstorable
-from domain import errors
+from domain import caller_errors
 from domain.public_url import PublicUrl
 
 log = structlog.get_logger(__name__)
@@ -72,20 +72,20 @@ def problem(code: str, detail: str = "", *, retry_after: float | None = None, **
     return ProblemResponse(body, status_code=kind.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _herald_error(request: AnyRequest, error: errors.HeraldError) -> ProblemResponse:
+def _herald_error(request: AnyRequest, error: caller_errors.HeraldError) -> ProblemResponse:
     if error.code not in KINDS:
         return _unexpected(request, error)
     if KINDS[error.code].status == 503:
         _log_unavailable(request, error.detail)
-    field = error.field if isinstance(error, errors.InvalidInput) else None
-    wait = error.retry_after if isinstance(error, errors.TooManyRequests) else None
-    status = error.status if isinstance(error, errors.NotFailed) else None
+    field = error.field if isinstance(error, caller_errors.InvalidInput) else None
+    wait = error.retry_after if isinstance(error, caller_errors.TooManyRequests) else None
+    status = error.status if isinstance(error, caller_errors.NotFailed) else None
     return problem(error.code, error.detail, retry_after=wait, field=field, delivery_status=status)
 
 
 def _unavailable(request: AnyRequest, error: Exception) -> ProblemResponse:
     _log_unavailable(request, str(error))
-    return problem("unavailable", errors.Unavailable.text)
+    return problem("unavailable", caller_errors.Unavailable.text)
 
 
 def _log_unavailable(request: AnyRequest, error: str) -> None:
@@ -150,11 +150,11 @@ def _too_deep(_: AnyRequest, __: RecursionError) -> ProblemResponse:
 def _unexpected(request: AnyRequest, error: Exception) -> ProblemResponse:
     trace_id = request_id_of(request.scope)
     log.error("request_failed", path=request.scope["path"], exc_info=error)
-    return problem("internal", errors.HeraldError.text, trace_id=trace_id)
+    return problem("internal", caller_errors.HeraldError.text, trace_id=trace_id)
 
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
-    errors.HeraldError: _herald_error,
+    caller_errors.HeraldError: _herald_error,
     StoreUnavailable: _unavailable,
     Unstorable: _unstorable,
     ValidationException: _validation,
