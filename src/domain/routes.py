@@ -143,8 +143,9 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     omit: Annotated[
         tuple[Annotated[str, msgspec.Meta(title="name")], ...],
         msgspec.Meta(
-            description="Fields of the payload, or of its `data`, that are neither stored nor sent to clients. Name the"
-            " list of recipients here: otherwise it is stored for every recipient."
+            description="Fields of the payload, or of its `data`, that clients don't receive and notifications don't"
+            " store. Name the list of recipients here: otherwise it is stored for every recipient. Mails can use these"
+            " fields. With `raw` as the envelope nothing is left out."
         ),
     ] = ()
     inbox: Annotated[
