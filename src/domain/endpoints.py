@@ -186,20 +186,26 @@ def _validate_message(endpoint: Endpoint, message: dict[str, Any]) -> str | None
     return f"{added[0]!r} is a field that the server adds: remove it" if added else None
 
 
-def validate_together(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, str] | None:
-    """Checks whether endpoints can be served together. Returns the first endpoint that can't be, and the reason as
-    `<key>: <reason>`; None if all can. A reason is, for example, that two endpoints have the same name, or different
-    transports at the same path.
+class EndpointConflict(msgspec.Struct, frozen=True):
+    """The reason why endpoints can't be served together. `endpoint` is the endpoint to change, and `other` the one that
+    it contradicts, if there is one. `fault` is the reason as `<key>: <reason>`, for example that both have the same
+    name.
     """
+
+    endpoint: Endpoint
+    other: Endpoint | None
+    fault: str
+
+
+def validate_together(endpoints: Sequence[Endpoint]) -> EndpointConflict | None:
+    """Checks whether endpoints can be served together. Returns the first conflict; None if there is none."""
     named: dict[str, Endpoint] = {}
     for endpoint in endpoints:
         other = named.setdefault(endpoint.name, endpoint)
         if other is not endpoint:
-            return endpoint, f"name: the endpoint at {other.path!r} has the same name"
-    for sharing in by_path(endpoints):
-        if fault := _validate_at_one_path(sharing):
-            return sharing[-1], fault
-    return None
+            return EndpointConflict(endpoint, other, f"name: the endpoint at {other.path!r} has the same name")
+    conflicts = (_conflict_at_one_path(sharing) for sharing in by_path(endpoints))
+    return next((conflict for conflict in conflicts if conflict), None)
 
 
 def by_path(endpoints: Iterable[Endpoint]) -> Sequence[tuple[Endpoint, ...]]:
@@ -210,24 +216,27 @@ def by_path(endpoints: Iterable[Endpoint]) -> Sequence[tuple[Endpoint, ...]]:
     return [tuple(sharing) for sharing in at_path.values()]
 
 
-def _validate_at_one_path(sharing: Sequence[Endpoint]) -> str | None:
-    path = sharing[0].path
-    if len({endpoint.transport for endpoint in sharing}) > 1:
-        return f"transport: endpoint {sharing[0].name!r} at the same path has transport = {sharing[0].transport!r}"
+def _conflict_at_one_path(sharing: Sequence[Endpoint]) -> EndpointConflict | None:
+    first, last, path = sharing[0], sharing[-1], sharing[0].path
+    if other := next((endpoint for endpoint in sharing if endpoint.transport != first.transport), None):
+        fault = f"transport: endpoint {first.name!r} at the same path has transport = {first.transport!r}"
+        return EndpointConflict(other, first, fault)
     by_query = [endpoint for endpoint in sharing if endpoint.query_parameter]
     if len(sharing) > 2 or (len(sharing) == 2 and len(by_query) != 1):
-        return (
-            f"path: endpoint {sharing[0].name!r} is at {path!r} too: two endpoints can share a path if exactly one of"
+        fault = (
+            f"path: endpoint {first.name!r} is at {path!r} too: two endpoints can share a path if exactly one of"
             " them has user = 'query:<parameter>'"
         )
+        return EndpointConflict(last, first, fault)
     transport = HERALD_V1_PATHS.get(path)
     if transport is None:
         return None
-    if sharing[0].transport != transport:
-        return f"transport: must be {transport!r} at {path!r}, where clients of herald.v1 connect"
-    if HERALD_V1_USER not in {endpoint.user for endpoint in sharing}:
-        return f"user: must be {HERALD_V1_USER!r} at {path!r}, where clients of herald.v1 connect"
-    return None
+    fault = ""
+    if first.transport != transport:
+        fault = f"transport: must be {transport!r} at {path!r}, where clients of herald.v1 connect"
+    elif HERALD_V1_USER not in {endpoint.user for endpoint in sharing}:
+        fault = f"user: must be {HERALD_V1_USER!r} at {path!r}, where clients of herald.v1 connect"
+    return EndpointConflict(last, None, fault) if fault else None
 
 
 def in_force(declared: Sequence[Endpoint], shipped: Sequence[Endpoint]) -> tuple[Endpoint, ...]:

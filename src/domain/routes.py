@@ -11,9 +11,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from domain.channel_tables import ChannelTable
-from domain.endpoints import Endpoint, in_force, validate_together
+from domain.contradictions import find_contradiction
+from domain.endpoints import Endpoint, in_force
 from domain.routes_file_keys import INTERNAL, Name, PayloadPath, TextTemplate
-from domain.source_patterns import as_regex, overlap
+from domain.source_patterns import as_regex
 from domain.streams import Envelope
 
 Otherwise = Literal["dead-letter", "broadcast", "drop"]
@@ -238,47 +239,23 @@ def route_templates(route: Route) -> dict[str, str]:
 class RouteTable:
     """The routes of all loaded profiles, in file order, and their feeds and endpoints.
 
-    `shipped` are the endpoints of Herald itself; a profile replaces one by declaring an endpoint at the same path. The
-    constructor raises RoutesInvalid if profiles contradict one another.
+    `shipped` are the endpoints of Herald itself; a profile replaces one by declaring an endpoint at the same path.
+    `files` are the names of the routes files of the profiles, in the same order, for error texts; if empty, these name
+    the profiles. The constructor raises RoutesInvalid if profiles contradict one another.
     """
 
-    def __init__(self, profiles: tuple[Profile, ...], shipped: Sequence[Endpoint] = ()) -> None:
+    def __init__(
+        self, profiles: tuple[Profile, ...], shipped: Sequence[Endpoint] = (), files: Sequence[str] = ()
+    ) -> None:
         self.profiles = profiles
+        self.files = tuple(files) or tuple(f"profile {profile.profile}" for profile in profiles)
+        if contradiction := find_contradiction(tuple(zip(self.files, profiles, strict=True)), shipped):
+            raise RoutesInvalid(contradiction)
         self.routes = tuple(route for profile in profiles for route in profile.routes)
-        self.feeds: dict[str, Feed] = {}
-        for profile in profiles:
-            for name, feed in profile.feeds.items():
-                if self.feeds.setdefault(name, feed) != feed:
-                    raise RoutesInvalid(
-                        f"profile {profile.profile}: feeds.{name}: access: another profile declares this feed with a"
-                        " different value"
-                    )
-        declared = [endpoint for profile in profiles for endpoint in profile.endpoints]
-        self.endpoints = in_force(declared, shipped)
-        # Shipped endpoints come first: the later one of two conflicting endpoints is reported, and that should be the
-        # one that a profile declares.
-        if invalid := validate_together((*self.endpoints[len(declared) :], *declared)):
-            endpoint, fault = invalid
-            raise RoutesInvalid(f"profile {endpoint.profile}: endpoint {endpoint.name!r}: {fault}")
-        self._check_identities()
+        self.feeds = {name: feed for profile in profiles for name, feed in profile.feeds.items()}
+        self.endpoints = in_force([endpoint for profile in profiles for endpoint in profile.endpoints], shipped)
         self._patterns = tuple((re.compile(as_regex(route.source)), route) for route in self.routes)
         self._by_source = lru_cache(CACHED_SOURCES)(self._match)
-
-    def _check_identities(self) -> None:
-        """Raises RoutesInvalid if a route sets `identity`, but an earlier route that matches some of the same sources
-        does not. Only the first route that matches a source determines the identity of events from it, so the later
-        setting would have no effect on these sources.
-        """
-        earlier: list[str] = []
-        for profile in self.profiles:
-            for number, route in enumerate(profile.routes, 1):
-                if route.identity is None:
-                    earlier.append(route.source)
-                elif contradicted := next((source for source in earlier if overlap(source, route.source)), None):
-                    raise RoutesInvalid(
-                        f"profile {profile.profile}: route {number} ({route.source!r}): identity: an earlier route"
-                        f" ({contradicted!r}) matches some of the same sources without identity: set it there, too"
-                    )
 
     def for_source(self, source: str) -> tuple[Route, ...]:
         """Returns the routes whose pattern matches this topic or routing key, whatever their `type`, in file order."""

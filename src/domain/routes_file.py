@@ -110,10 +110,10 @@ def _check_endpoints(profile: Profile, file: str) -> None:
     for number, endpoint in enumerate(profile.endpoints, 1):
         if fault := validate_endpoint(endpoint, bool(profile.feeds)):
             raise RoutesInvalid(f"{file}: endpoint {number} ({endpoint.name!r}): {fault}")
-    if invalid := validate_together(profile.endpoints):
-        endpoint, fault = invalid
+    if conflict := validate_together(profile.endpoints):
+        endpoint = conflict.endpoint
         number = next(number for number, one in enumerate(profile.endpoints, 1) if one is endpoint)
-        raise RoutesInvalid(f"{file}: endpoint {number} ({endpoint.name!r}): {fault}")
+        raise RoutesInvalid(f"{file}: endpoint {number} ({endpoint.name!r}): {conflict.fault}")
 
 
 def _validate_route(route: Route, profile: Profile) -> str | None:

@@ -1,5 +1,6 @@
 """Routes files: what is refused and with which error, and which routes match an event."""
 
+import msgspec
 import pytest
 
 from domain.routes import CACHED_SOURCES, RoutesInvalid, RouteTable
@@ -147,10 +148,11 @@ def test_a_later_route_with_another_identity_is_refused(earlier: str) -> None:
 
 
 def test_conflicting_routes_of_two_profiles_are_refused() -> None:
-    one, other = identities(("a", "")).profiles + identities(("a", SHARED)).profiles
+    (one,), (shared,) = identities(("a", "")).profiles, identities(("a", SHARED)).profiles
+    other = msgspec.structs.replace(shared, profile="other")
     RouteTable((other, one))
-    with pytest.raises(RoutesInvalid, match="identity"):
-        RouteTable((one, other))
+    with pytest.raises(RoutesInvalid, match=r"^b\.toml: route 1 \('a'\): identity: .*'a' of a\.toml\) matches"):
+        RouteTable((one, other), files=("a.toml", "b.toml"))
 
 
 def test_the_cache_of_sources_is_limited() -> None:
