@@ -33,6 +33,9 @@ class Setting(msgspec.Struct, frozen=True):
     and `{section.field}` are replaced by the name of the host and the value of another setting; if `default` is None,
     it is the default of the field. For `herald dev`, `in_dev` replaces both. `parse` converts the text to the value.
 
+    A name that ends with a placeholder, such as `HERALD_SOURCES_<PROFILE>`, stands for all variables that begin like
+    it. The value is then a dict of the parsed values, by the names of the variables that are set.
+
     For display, `unset` stands for None and an empty list, and `***` for the value of a `secret`. `unit` is the unit of
     the value.
     """
@@ -52,6 +55,12 @@ class Setting(msgspec.Struct, frozen=True):
         """The first of the environment variables, which stands for the setting in documentation and output."""
         return self.names.split()[0]
 
+    @property
+    def prefix(self) -> str | None:
+        """The part of the name before its placeholder; None if the setting is a single variable."""
+        before, placeholder, _ = self.names.partition("<")
+        return before if placeholder else None
+
     def default_for(self, mode: Mode) -> str | None:
         """Returns the text that is parsed if no variable is set, with `herald dev` or with `herald serve`; None if the
         default of the field applies.
@@ -60,7 +69,7 @@ class Setting(msgspec.Struct, frozen=True):
 
     def shown(self, value: object) -> str:
         """Returns a value of this setting as one line of text for display, with secrets masked."""
-        if value is None or value == ():
+        if value is None or value in ((), {}):
             return self.unset
         if self.secret:
             return "***"
@@ -68,6 +77,8 @@ class Setting(msgspec.Struct, frozen=True):
             return "on" if value else "off"
         if isinstance(value, tuple):
             return ", ".join(value)
+        if isinstance(value, dict):
+            return ", ".join(f"{name}={one}".removeprefix("=") for name, one in value.items())
         if isinstance(value, float):
             return f"{value:g}"
         first, *more = masked(str(value)).splitlines() or [""]

@@ -51,9 +51,8 @@ def check_channels(channels: Sequence[OutboundChannel], table: RouteTable, setti
     """Checks the channel tables of all routes. Raises SettingsInvalid if deliveries of a route could never be sent by
     this process, for example because the route's mail template is missing."""
     checks = {channel.name: channel.check for channel in channels}
-    for profile in table.profiles:
+    for file, profile in zip(table.files, table.profiles, strict=True):
         for number, route in enumerate(profile.routes, 1):
             for used in route.channels:
                 if fault := checks[used.channel](settings, used):
-                    where = f"The profile {profile.profile}: route {number} ({route.source!r}): {used.channel}"
-                    raise SettingsInvalid(f"{where}.{fault}")
+                    raise SettingsInvalid(f"{file}: route {number} ({route.source!r}): {used.channel}.{fault}")

@@ -29,6 +29,7 @@ from entrypoints.app import create_app
 from entrypoints.cli.welcome import kept_in, welcome
 from entrypoints.file_descriptors import BACKLOG, WARN_BELOW, Descriptors, raised_limit, share_out
 from entrypoints.prepare_database import StartRefused, prepare
+from entrypoints.profiles.routes_files import find_ignored_files
 from entrypoints.settings.entrypoint_settings import ServerSettings
 from entrypoints.settings.loader import Settings
 
@@ -130,8 +131,10 @@ def _has_terminal() -> bool:
 
 
 def _warn(settings: Settings, descriptors: Descriptors) -> None:
-    """Logs a warning for each setting or limit that suits a trial of Herald but rarely production, such as
-    HERALD_AUTH=open."""
+    """Logs a warning for each file in a folder of routes files that is not read, and for each setting or limit that
+    suits a trial of Herald but rarely production, such as HERALD_AUTH=open."""
+    for file in find_ignored_files(settings.routing.routes):
+        log.warning("routes_file_ignored", file=file, advice="remove it, or rename it to end with .toml")
     if descriptors.limit < WARN_BELOW:
         log.warning(
             "few_file_descriptors",

@@ -34,6 +34,8 @@ from domain.routes import RouteTable
 from domain.routes_file import read_profile
 from domain.streams import Content, Entry, SignOut, StreamName
 from entrypoints.channels import CHANNELS
+from entrypoints.profiles.backward_compatibility import compatibility
+from entrypoints.profiles.loader import shipped
 
 # No deadline: the running time of an example depends more on the machine than on the code.
 settings.register_profile("herald", deadline=None)
@@ -83,6 +85,11 @@ PLAIN_ALL = Endpoint(name="plain", path="/plain", transport="ws", profile="tradi
 
 def table(text: str = ROUTES) -> RouteTable:
     return RouteTable((read_profile(text, "routes.toml", ROUTE_CHANNELS),))
+
+
+def shipped_table(*names: str) -> RouteTable:
+    """Return the routes of the shipped profiles with these names, with the endpoints that Herald ships."""
+    return RouteTable(shipped(names), compatibility().endpoints)
 
 
 def message(

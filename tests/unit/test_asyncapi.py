@@ -12,10 +12,9 @@ from domain.protocol import herald_v1 as protocol
 from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.public_url import PublicUrl
-from entrypoints.profiles.loader import shipped, shipped_table
-from tests.support.core import NOW, entry
+from tests.support.core import NOW, entry, shipped_table
 
-TABLE = shipped_table(shipped(["all"]))
+TABLE = shipped_table("all")
 DOCUMENT = asyncapi_document(PublicUrl(), TABLE)
 PUBLIC = asyncapi_document(PublicUrl("https://shop.example:8443/herald"), TABLE)
 

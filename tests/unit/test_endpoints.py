@@ -8,7 +8,8 @@ from domain.endpoints import HERALD_V1_PATHS, RESERVED_SEGMENTS
 from domain.routes import Profile, RoutesInvalid, RouteTable
 from domain.routes_file import read_profile
 from entrypoints.profiles.backward_compatibility import compatibility
-from entrypoints.profiles.loader import SHIPPED, file_table, shipped, shipped_table
+from entrypoints.profiles.loader import SHIPPED
+from tests.support.core import shipped_table
 
 FEED = '[feeds.news]\naccess = "public"\n'
 ROUTE = '[[routes]]\nsource = "a"\nusers = ["to"]\n'
@@ -23,6 +24,10 @@ def profile(*endpoints: str, feeds: str = FEED) -> Profile:
 
 def at(path: str, more: str = "", *, name: str = "x", transport: str = "ws") -> str:
     return f'name = "{name}"\npath = "{path}"\ntransport = "{transport}"\n{more}'
+
+
+def with_shipped(own: Profile) -> RouteTable:
+    return RouteTable((own,), compatibility().endpoints, ("mine.toml",))
 
 
 # What is written as an endpoint, and the key that the error must name besides the file and the endpoint.
@@ -99,8 +104,8 @@ def test_conflicting_endpoints_are_refused(first: str, second: str, key: str) ->
         read_profile(f'profile = "{number}"\n{FEED}{ROUTE}[[endpoints]]\n{text}', "p.toml")
         for number, text in enumerate((first, second))
     )
-    with pytest.raises(RoutesInvalid, match=rf"profile 1: endpoint '[xy]': {key}: "):
-        RouteTable((one, other))
+    with pytest.raises(RoutesInvalid, match=rf"^b\.toml: endpoint '[xy]': {key}: .* \(that endpoint is in a\.toml\)"):
+        RouteTable((one, other), files=("a.toml", "b.toml"))
 
 
 def test_three_endpoints_on_one_path_are_refused() -> None:
@@ -117,21 +122,21 @@ def test_an_endpoint_belongs_to_its_profile() -> None:
 
 def test_shipped_endpoints_apply_unless_a_profile_declares_their_path() -> None:
     own = profile(WS, at("/ws", 'user = "query:user_id"', name="own"))
-    table = file_table(own, "mine.toml")
+    table = with_shipped(own)
     names = [endpoint.name for endpoint in table.endpoints]
     assert names == ["desk", "own", "signals", "groups", "products"]
-    table = file_table(profile(at("/ws/v2/notification-service/notifications/users/{id}", 'user = "path:id"')), "m")
+    table = with_shipped(profile(at("/ws/v2/notification-service/notifications/users/{id}", 'user = "path:id"')))
     assert [endpoint.name for endpoint in table.endpoints] == ["x", "signals", "trading", "orders", "products"]
 
 
 def test_the_name_of_a_shipped_endpoint_is_refused_with_the_file() -> None:
-    with pytest.raises(RoutesInvalid, match=r"^mine\.toml: profile mine: endpoint 'orders': name: .*'/ws' has"):
-        file_table(profile(at("/ws/mine", name="orders")), "mine.toml")
+    with pytest.raises(RoutesInvalid, match=r"^mine\.toml: endpoint 'orders': name: .*'/ws' has .*Herald ships"):
+        with_shipped(profile(at("/ws/mine", name="orders")))
 
 
 @pytest.mark.parametrize("name", [*SHIPPED, "mine"])
 def test_herald_v1_has_its_paths_with_every_profile(name: str) -> None:
-    table = file_table(profile(WS), "mine.toml") if name == "mine" else shipped_table(shipped([name]))
+    table = with_shipped(profile(WS)) if name == "mine" else shipped_table(name)
     transports = {address.path: address.transport for address in addresses(table)}
     assert transports.items() >= HERALD_V1_PATHS.items()
 

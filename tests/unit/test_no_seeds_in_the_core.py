@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from domain.routes import RouteTable, route_templates
-from entrypoints.profiles.loader import shipped, shipped_table
+from tests.support.core import shipped_table
 
 SRC: Final = Path(__file__).parents[2] / "src"
 CORE: Final = ("domain", "application", "adapters")
-TABLE: Final[RouteTable] = shipped_table(shipped(["all"]))
+TABLE: Final[RouteTable] = shipped_table("all")
 
 # Names in the shipped profiles that Herald uses too.
 OWN: Final = {

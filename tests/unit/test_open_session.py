@@ -12,8 +12,7 @@ from application.live.addresses import addresses
 from domain.caller_errors import NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.endpoints import Endpoint
 from domain.identity import NOBODY, Identity
-from entrypoints.profiles.loader import shipped, shipped_table
-from tests.support.core import IMPATIENT, PLAIN, STREAM, Node, Reader, message, settle
+from tests.support.core import IMPATIENT, PLAIN, STREAM, Node, Reader, message, settle, shipped_table
 
 EVERYONE = {"news"}
 SIGNED = {"news", "staff"}
@@ -122,7 +121,7 @@ async def test_sessions_are_counted_by_endpoint(node: Node) -> None:
 # --- endpoints ------------------------------------------------------------------------------------------------
 
 
-EVERY = shipped_table(shipped(["all"]))
+EVERY = shipped_table("all")
 SHIPPED = {endpoint.name: endpoint for endpoint in EVERY.endpoints}
 
 
@@ -142,7 +141,7 @@ SHIPPED = {endpoint.name: endpoint for endpoint in EVERY.endpoints}
 def test_two_endpoints_on_one_path_are_selected_by_profile_and_user(
     profile: str, user: str | None, expected: str
 ) -> None:
-    table = shipped_table(shipped([profile]))
+    table = shipped_table(profile)
     (address,) = (one for one in addresses(table) if one.path == "/ws")
     assert address.select(table, user).name == expected
     assert address.query_parameter == "user_id"

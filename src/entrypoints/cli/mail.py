@@ -41,7 +41,9 @@ def mail() -> None:
 @click.option(
     "--source", help="The topic or routing key of the event. Default: the event's type, if a route has it as source."
 )
-@click.option("--routes", metavar="FILE", help="The routes file to use. [HERALD_ROUTES]")
+@click.option(
+    "--routes", metavar="FILE,…", help="The routes files and folders to use, comma separated. [HERALD_ROUTES]"
+)
 @click.option(
     "--profile",
     metavar="NAME,…",

@@ -31,7 +31,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 # The settings that are also options of `herald dev` and `herald serve`, with the name of the value in the help.
 SERVER_OPTIONS: Final = {
-    "routing.routes": "FILE",
+    "routing.routes": "FILE,…",
     "routing.profile": "NAME,…",
     "server.host": "ADDRESS",
     "server.port": "NUMBER",

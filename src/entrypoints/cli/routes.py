@@ -15,35 +15,54 @@ from domain.setting_parsers import items
 from entrypoints.channels import CHANNELS, check_channels
 from entrypoints.cli.explain import explain
 from entrypoints.cli.input_files import content
-from entrypoints.profiles.loader import EVERY, file_table, read_file, shipped, shipped_table, written_format
+from entrypoints.profiles.loader import load_table, make_table, named_profiles, read_profiles, written_format
+from entrypoints.profiles.routes_files import ENDING, SHIPPED_PREFIX, find_ignored_files
 from entrypoints.profiles.schema import routes_schema
 from entrypoints.settings.loader import Settings, SettingsInvalid, read
 
 
 @click.group()
 def routes() -> None:
-    """Check a routes file, or explain how it processes an event."""
+    """Check routes files, or explain how they process an event."""
 
 
 @routes.command("check")
-@click.argument("file")
+@click.argument("files", nargs=-1, metavar="[FILE]…")
 @click.option(
     "--broker",
     is_flag=True,
     help="Also show the offset at which Herald would start to read each partition of its Kafka topics.",
 )
-def check_routes(file: str, broker: bool) -> None:
-    """Check whether FILE is a valid routes file, and list its routes and endpoints.
+def check_routes(files: tuple[str, ...], broker: bool) -> None:
+    """Check whether routes files are valid, alone and together, and list their routes and endpoints.
+
+    A FILE may be a folder of routes files, or a shipped profile such as shipped:groups. Without FILE, the command
+    checks what `herald serve` would load: HERALD_ROUTES, or else HERALD_PROFILE.
 
     With --broker, the command also connects to Kafka and the database that `herald serve` would use. It only reads from
     them, and joins no consumer group, so running nodes are not disturbed.
     """
     try:
-        profile = read_file(file)
-        table = file_table(profile, file)
-        check_deliveries(table, read(os.environ, "dev", {}))
+        settings = read(os.environ, "dev", {})
+        table = _table(files, settings)
+        check_deliveries(table, settings)
+        ignored = find_ignored_files(files or named_profiles(settings))
     except (RoutesInvalid, SettingsInvalid) as error:
         raise click.ClickException(str(error)) from None
+    for file, profile in zip(table.files, table.profiles, strict=True):
+        _describe(file, profile)
+    for file in ignored:
+        click.echo(f"{file}: warning: this is not read: only files whose names end with {ENDING} are", err=True)
+    if broker:
+        _check_broker(table)
+
+
+def _table(files: tuple[str, ...], settings: Settings) -> RouteTable:
+    """Returns the routes in these files and folders; without any, those that the settings name."""
+    return make_table(read_profiles(files), settings) if files else load_table(settings)
+
+
+def _describe(file: str, profile: Profile) -> None:
     click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {_counted(profile)}, valid.")
     for number, route in enumerate(profile.routes, 1):
         click.echo(f"  {number}. {_described(route)}")
@@ -51,8 +70,6 @@ def check_routes(file: str, broker: bool) -> None:
         click.echo(f"  {endpoint.name}: {'; '.join(_keys(endpoint))}")
     for warning in (*warnings_of_lists(profile), *warnings_of_missing_fields(profile)):
         click.echo(f"{file}: warning: {warning}", err=True)
-    if broker:
-        _check_broker(table)
 
 
 def _counted(profile: Profile) -> str:
@@ -107,12 +124,12 @@ def print_schema() -> None:
 
 
 @routes.command("explain")
-@click.argument("files", nargs=-1, metavar="[FILE] EVENT.json")
+@click.argument("files", nargs=-1, metavar="[FILE]… EVENT.json")
 @click.option("--source", required=True, help="The topic or routing key of the event.")
 @click.option(
     "--profile",
     metavar="NAME,…",
-    help="The shipped profiles to use, comma separated, if no FILE is given. Default: all.",
+    help="The shipped profiles to use, comma separated, if no FILE is given.",
 )
 @click.option(
     "--tombstone", is_flag=True, help="Explain a Kafka record without a value (a tombstone), instead of EVENT.json."
@@ -120,16 +137,17 @@ def print_schema() -> None:
 def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tombstone: bool) -> None:
     """Show how an event would be processed, without storing or sending anything.
 
-    EVENT.json is the event (`-` is standard input). It is processed by the routes in FILE or, without FILE, by the
-    routes of the shipped profiles. The positions, ids and times in the output are examples.
+    EVENT.json is the event (`-` is standard input). It is processed by the routes in all FILEs, which may be routes
+    files, folders of them, and shipped profiles such as shipped:groups. Without FILE, it is processed by the routes
+    that the server would load: HERALD_ROUTES, or else HERALD_PROFILE. The positions, ids and times in the output are
+    examples.
     """
     event = None if tombstone or not files else files[-1]
     own = files if event is None else files[:-1]
-    if len(own) > 1 or (own and profile) or (event is None and not tombstone):
-        raise click.UsageError(
-            "Give one event or --tombstone. Before it, you may give a routes file; or use --profile."
-        )
-    table = file_table(read_file(own[0]), own[0]) if own else shipped_table(shipped(items(profile or EVERY)))
+    if (own and profile) or (event is None and not tombstone):
+        raise click.UsageError("Give one event or --tombstone. Before it, you may give routes files; or use --profile.")
+    settings = read(os.environ, "dev", {})
+    table = _table(own or tuple(f"{SHIPPED_PREFIX}{name}" for name in items(profile or "")), settings)
     click.echo(explain(source, None if event is None else content(event), table, datetime.now(UTC)))
 
 

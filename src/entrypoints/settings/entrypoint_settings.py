@@ -1,12 +1,18 @@
 """The settings that entry points use: which routes are loaded, the HTTP server, the names of the node, and the client
 commands."""
 
-from typing import Annotated, Literal
+import os
+from typing import Annotated, Final, Literal
+
+import msgspec
 
 from domain.setting_declarations import Section, Setting
 from domain.setting_parsers import choice, http_url, items, port_number, seconds, switch, text
-from domain.source_patterns import validate_pattern
+from domain.source_patterns import is_wildcard, validate_pattern
 from entrypoints.brokers import BROKER_NAMES
+
+# The key in `RoutingSettings.sources` for the only source of a profile, whose name the setting leaves out.
+ONLY_SOURCE: Final = ""
 
 
 def topics(value: str) -> tuple[str, ...]:
@@ -18,6 +24,30 @@ def topics(value: str) -> tuple[str, ...]:
     return items(value)
 
 
+def routes_paths(value: str) -> tuple[str, ...]:
+    """Parses the value of a setting: a comma separated list of files, folders and shipped profiles. The path of an
+    existing file is not divided, even if it contains commas."""
+    return (value.strip(),) if os.path.isfile(value.strip()) else items(value)
+
+
+def new_sources(value: str) -> dict[str, str]:
+    """Parses the value of a setting: `old=new` pairs, comma separated, or a single new name, for the old name
+    ONLY_SOURCE. Raises ValueError if a name is not that of a topic or routing key, or is renamed twice."""
+    names: dict[str, str] = {}
+    pairs = items(value)
+    for pair in pairs:
+        old, separator, new = (part.strip() for part in pair.rpartition("="))
+        for name in (old, new) if separator else (new,):
+            if fault := validate_pattern(name) or ("has a wildcard" if is_wildcard(name) else None):
+                raise ValueError(f"has the source {name!r}, which {fault}")
+        if not separator and len(pairs) > 1:
+            raise ValueError(f"has {pair!r} beside other names: write old=new")
+        if old in names:
+            raise ValueError(f"renames {old!r} twice")
+        names[old] = new
+    return names
+
+
 class RoutingSettings(Section, frozen=True):
     """Routes: which profiles are loaded, and from which broker their events come."""
 
@@ -26,12 +56,19 @@ class RoutingSettings(Section, frozen=True):
         Setting(
             "HERALD_PROFILE",
             items,
-            "The names of the profiles to load, comma separated; `all` loads every shipped profile.",
+            "The names of the shipped profiles to load, comma separated; `all` loads every one. HERALD_ROUTES replaces"
+            " them.",
         ),
     ] = ("all",)
     routes: Annotated[
-        str | None, Setting("HERALD_ROUTES", text, "The path of a routes file, which replaces all shipped profiles.")
-    ] = None
+        tuple[str, ...],
+        Setting(
+            "HERALD_ROUTES",
+            routes_paths,
+            "The paths of routes files, and of folders whose `*.toml` files are routes files, comma separated. They"
+            " replace all shipped profiles; `shipped:<name>` loads a shipped one beside them, `shipped:all` every one.",
+        ),
+    ] = ()
     broker: Annotated[
         str | None,
         Setting(
@@ -49,6 +86,21 @@ class RoutingSettings(Section, frozen=True):
             "HERALD_PRODUCTS_TOPICS", topics, "The topics that the shipped profile `products` reads, comma separated."
         ),
     ] = ("product-events",)
+    sources: Annotated[
+        dict[str, dict[str, str]],
+        Setting(
+            "HERALD_SOURCES_<PROFILE>",
+            new_sources,
+            "New names for the topics or routing keys that a profile reads: `old=new` pairs, comma separated; only the"
+            " new name if the profile has one source. `<PROFILE>` is the name of the profile in upper case, with `_`"
+            " for `-`: `HERALD_SOURCES_GROUPS`.",
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+    def check(self) -> None:
+        default = type(self)().products_topics
+        if self.products_topics != default and "HERALD_SOURCES_PRODUCTS" in self.sources:
+            raise ValueError("HERALD_PRODUCTS_TOPICS and HERALD_SOURCES_PRODUCTS are both set: set one of them.")
 
 
 class ServerSettings(Section, frozen=True):

@@ -13,6 +13,9 @@ __all__ = ["NAMES", "SETTINGS", "Mode", "Settings", "SettingsInvalid", "check", 
 
 NAMES: Final = frozenset(name for setting in SETTINGS.values() for name in setting.names.split())
 
+# The beginnings of the names of settings that stand for several variables.
+PREFIXES: Final = tuple(setting.prefix for setting in SETTINGS.values() if setting.prefix)
+
 # Environment variables that only Herald's tests read. They are not settings, but not reported as misspelt settings
 # either.
 TEST_NAMES: Final = frozenset({"HERALD_REQUIRE_REAL", "HERALD_KAFKA_HOME", "HERALD_CHROMIUM"})
@@ -48,9 +51,13 @@ def read(environ: Mapping[str, str], mode: Mode, overrides: Mapping[str, str]) -
     came_from: dict[str, str] = {}
     sections: dict[str, Any] = {"hostname": socket.gethostname()}
     for name, kind in SECTIONS.items():
-        values: dict[str, object] = {}
+        values: dict[str, Any] = {}
         for field, setting in settings_of(kind).items():
             key = f"{name}.{field}"
+            if setting.prefix:
+                values[field] = _parsed_family(setting, setting.prefix, environ)
+                came_from[key] = ", ".join(values[field]) or "default"
+                continue
             came_from[key], text = _given(key, setting, environ, overrides)
             if came_from[key] == "default":
                 default = setting.default_for(mode)
@@ -78,9 +85,16 @@ def check(settings: Settings) -> None:
 def table(settings: Settings) -> list[str]:
     """Returns the lines that `herald config` prints: for each setting its name, its value (masked if it is a secret),
     and where the value comes from."""
-    rows = [(setting.name, settings.shown(key), settings.came_from[key]) for key, setting in SETTINGS.items()]
+    rows = [row for key, setting in SETTINGS.items() for row in _rows(key, setting, settings)]
     name_width, value_width = (min(max(len(row[column]) for row in rows), 40) for column in (0, 1))
     return [f"{name:{name_width}}  {value:{value_width}}  {origin}" for name, value, origin in rows]
+
+
+def _rows(key: str, setting: Setting, settings: Settings) -> list[tuple[str, str, str]]:
+    value = settings.value(key)
+    if setting.prefix and value:
+        return [(name, setting.shown(one), name) for name, one in value.items()]
+    return [(setting.name, settings.shown(key), settings.came_from[key])]
 
 
 def _check_tokens(settings: Settings) -> None:
@@ -120,8 +134,16 @@ def _parsed(setting: Setting, origin: str, text: str) -> object:
         raise SettingsInvalid(f"{origin} {reason}.") from None
 
 
+def _parsed_family(setting: Setting, prefix: str, environ: Mapping[str, str]) -> dict[str, object]:
+    """Returns the values of a setting that stands for several variables, by the names of those that are set."""
+    given = {name: environ[name] for name in sorted(environ) if name.startswith(prefix)}
+    return {name: _parsed(setting, name, text) for name, text in given.items() if _counts(name, text)}
+
+
 def _refuse_misspelt(environ: Mapping[str, str]) -> None:
     for name in sorted(environ):
-        if name.startswith("HERALD_") and not name.startswith(KUBERNETES_PREFIXES) and name not in NAMES | TEST_NAMES:
+        if name.startswith((*KUBERNETES_PREFIXES, *PREFIXES)) or name in NAMES | TEST_NAMES:
+            continue
+        if name.startswith("HERALD_"):
             nearest = difflib.get_close_matches(name, sorted(n for n in NAMES if n.startswith("HERALD_")), 1, 0)
             raise SettingsInvalid(f"{name} is not a setting of Herald: did you mean {nearest[0]}?")

@@ -54,7 +54,7 @@ def _shown(kind: type[Section], field: str, setting: Setting, mode: Mode) -> str
     if text is not None:
         return f"`{_PLACE.sub(_place, text)}`{_unit(setting)}"
     value = getattr(kind(), field)
-    if value is None or value == ():
+    if value is None or value in ((), {}):
         return setting.unset
     # The default of a secret is public, so it is shown.
     plain = setting if not setting.secret else Setting(setting.names, setting.parse, setting.help)
