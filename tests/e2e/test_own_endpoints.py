@@ -1,5 +1,8 @@
-"""A sixth service: a routes file with its own endpoints, without Python code."""
+"""A sixth service beside a shipped one: a routes file with its own endpoints, without Python code."""
 
+import asyncio
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 from domain.protocol.herald_v1 import SUBPROTOCOL
 from tests.e2e.conftest import StartServer
 from tests.support.clients import connect, frame, objects, publish, silent, stream, token
+from tests.support.listening import HERALD, Listen
 from tests.support.server import SECRET, Server
 
 ROUTES = """
@@ -67,6 +71,9 @@ users = ["agent"]
 envelope = "typed"
 """
 
+GROUPS_PATH = "/ws/v2/notification-service/notifications/users"
+ADDED = {"event_type": "group_user_added", "receivers": ["zoe"], "data": {"group_name": "Family"}}
+
 CREATED = {"type": "created", "ticket": 1}
 
 
@@ -77,7 +84,43 @@ def assigned(agent: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def server(start_shared_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
     (file := tmp_path_factory.mktemp("routes") / "helpdesk.toml").write_text(ROUTES)
-    return start_shared_server({"HERALD_ROUTES": str(file)})
+    return start_shared_server({"HERALD_ROUTES": f"{file.parent},shipped:groups"})
+
+
+async def test_a_shipped_profile_beside_an_own_one(server: Server) -> None:
+    async with (
+        connect(f"{server.ws_url}{GROUPS_PATH}/zoe") as shipped,
+        connect(f"{server.ws_url}/desk/sockets?agent=zoe") as own,
+        connect(f"{server.ws_url}/desk/agents/zoe") as both,
+    ):
+        await publish(server, "user_service.group.add_users", ADDED)
+        await publish(server, "ticket.assigned", assigned("zoe"))
+        assert (await frame(shipped))["event_type"] == "group_user_added"
+        assert await frame(own) == {"type": "assigned", "data": {"agent": "zoe"}}
+        assert [(await frame(both)).keys() for _ in range(2)] == [{"event_type", "data"}, {"type", "data"}]
+        await silent(shipped)
+
+
+async def test_the_command_line_knows_own_profiles(server: Server, tmp_path: Path) -> None:
+    listening = Listen(tmp_path, "--url", server.url, "--user", "max").start()
+    try:
+        await listening.until_news("connected")
+        await publish(server, "ticket.assigned", assigned("max"))
+        await publish(server, "ticket.created", CREATED)
+        await listening.until_printed(2)
+        assert [(one["kind"], one["type"]) for one in listening.objects] == [
+            ("notification", "assigned"),
+            ("broadcast", "created"),
+        ]
+    finally:
+        listening.stop()
+    (event := tmp_path / "event.json").write_text('{"agent": "max"}')
+    (routes := tmp_path / "helpdesk.toml").write_text(ROUTES)
+    command = [HERALD, "routes", "explain", str(routes), "shipped:groups", str(event), "--source", "ticket.assigned"]
+    explained = (await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)).stdout
+    (shown,) = (line for line in explained.splitlines() if line.startswith("endpoints"))
+    assert re.findall(r"\((\w+)\)", shown)[:4] == ["desk", "agent", "any", "ticker"]
+    assert "(groups)" not in shown
 
 
 async def test_two_endpoints_on_one_path(server: Server) -> None:
@@ -150,6 +193,7 @@ async def test_documents_page_and_metrics_include_own_endpoints(server: Server) 
             ("WS", "/desk/{agent}", "any"),
             ("SSE", "/desk/ticker", "ticker"),
         ]
+        assert ("WS", f"{GROUPS_PATH}/{{user_id}}", "groups") in listed
         asyncapi = (await client.get("/schema/asyncapi.json")).json()
         assert asyncapi["channels"]["agent"]["address"] == "/desk/agents/{agent}"
         assert asyncapi["channels"]["agent"]["parameters"].keys() == {"agent"}

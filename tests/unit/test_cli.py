@@ -304,6 +304,44 @@ class TestRoutes:
         assert "route 1 ('a.#'): feed: 'x' is not declared" in result.stderr
         assert herald("routes", "check", "/no/such/file").exit_code == 1
 
+    def test_check_of_files_folders_and_shipped_profiles_together(self, file: str, tmp_path: Path) -> None:
+        (folder := tmp_path / "more").mkdir()
+        (folder / "other.toml").write_text(self.ROUTES.replace('"mine"', '"other"'))
+        (folder / "other.toml~").write_text("")
+        result = herald("routes", "check", file, str(folder), "shipped:signals")
+        assert result.exit_code == 0
+        for line in (
+            f"{file}: profile mine, events from kafka, 1 routes, valid.",
+            f"{folder}/other.toml: profile other, events from kafka, 1 routes, valid.",
+            "shipped:signals: profile signals, ",
+        ):
+            assert line in result.stdout
+        assert f"{folder}/other.toml~: warning: this is not read" in result.stderr
+        (folder / "third.toml").write_text(self.ROUTES)
+        result = herald("routes", "check", file, str(folder))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{folder}/third.toml: profile: {file} has the name 'mine', too" in result.stderr
+
+    def test_check_without_files_loads_what_the_settings_name(self, file: str) -> None:
+        shown = herald("routes", "check", HERALD_PROFILE="signals", HERALD_SOURCES_SIGNALS="mine.signals").stdout
+        assert shown.startswith("shipped:signals: profile signals, ")
+        assert "1. mine.signals: feed signals" in shown
+        shown = herald("routes", "check", HERALD_ROUTES=f"{file},shipped:orders").stdout
+        assert (f"{file}: profile mine, " in shown, "shipped:orders: profile orders, " in shown) == (True, True)
+        assert herald("routes", "check", HERALD_ROUTES="/no/such/file").exit_code == 1
+
+    def test_check_of_one_file_ignores_names_for_sources_of_others(self, file: str) -> None:
+        # The file may be one of several that the settings name.
+        assert herald("routes", "check", file, HERALD_SOURCES_OTHER="a=b").exit_code == 0
+        refused = herald("routes", "check", HERALD_ROUTES=file, HERALD_SOURCES_OTHER="a=b")
+        assert "HERALD_SOURCES_OTHER: no profile of this name is loaded" in refused.stderr
+
+    def test_a_missing_mail_template_is_reported_with_its_file(self, file: str) -> None:
+        Path(file).write_text(self.ROUTES + 'email = { to = "to", subject = "s", template = "none.html" }\n')
+        refused = herald("routes", "check", "shipped:orders", file)
+        assert refused.exit_code == 1
+        assert f"{file}: route 1 ('a.#'): email.template: " in refused.stderr
+
     def test_explain_with_the_shipped_profiles(self, tmp_path: Path) -> None:
         event = {"event_id": "e-1", "receivers": ["u-1", 2], "data": {"group_name": "Family", "user_to_add_id": "u-1"}}
         (file := tmp_path / "event.json").write_text(json.dumps(event))
@@ -342,6 +380,16 @@ class TestRoutes:
         output = herald("routes", "explain", file, "-", "--source", "a.b", input='{"type": "t", "cc": ["x"]}').output
         assert "route        mine, route 1 (a.#)" in output
         assert "recipients   x" in output
+        output = herald(
+            "routes", "explain", file, "shipped:signals", "-", "--source", "a", input='{"type": "t"}'
+        ).output
+        assert "route        mine, route 1 (a.#)" in output
+
+    def test_explain_uses_the_routes_of_the_server(self, file: str) -> None:
+        arguments, event = ("routes", "explain", "-", "--source", "a.b"), '{"type": "t", "to": "x"}'
+        assert "route        mine, route 1 (a.#)" in herald(*arguments, input=event, HERALD_ROUTES=file).output
+        other = herald(*arguments, "--profile", "signals", input=event, HERALD_ROUTES=file).output
+        assert "dead letter  no_route" in other
 
     def test_explain_a_feed_and_a_mail(self) -> None:
         event = '{"order_id": 7, "customer_email": "kim@example.com"}'
@@ -402,6 +450,16 @@ class TestConfig:
         result = herald("config", "--mode", "dev", SERVICE_NAME="notification")
         assert result.exit_code == 0
         assert ["SERVICE_NAME", "notification", "SERVICE_NAME"] in [line.split() for line in result.output.splitlines()]
+
+    def test_new_names_of_sources_have_a_line_for_each_profile(self) -> None:
+        assert "HERALD_SOURCES_<PROFILE> not set default" in " ".join(herald("config", "--mode", "dev").output.split())
+        names = {"HERALD_SOURCES_SIGNALS": "mine", "HERALD_SOURCES_ORDERS": "order.created = new"}
+        shown = " ".join(herald("config", "--mode", "dev", **names).output.split())
+        assert "HERALD_SOURCES_ORDERS order.created=new HERALD_SOURCES_ORDERS" in shown
+        assert "HERALD_SOURCES_SIGNALS mine HERALD_SOURCES_SIGNALS" in shown
+        result = herald("config", "--mode", "dev", HERALD_SOURCES_ORDER="x")
+        assert result.exit_code == 2
+        assert "did you mean HERALD_SOURCES_ORDERS?" in result.stderr
 
     def test_settings_are_shown_even_if_serve_lacks_a_required_one(self) -> None:
         result = herald("config")

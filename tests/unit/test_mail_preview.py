@@ -112,6 +112,13 @@ def test_routes_come_from_the_settings_and_an_explicit_profile_takes_precedence(
     assert preview(ORDER, "--source", "order.created", "--profile", "orders", **environ).exit_code == 0
 
 
+def test_own_and_shipped_profiles_find_their_templates(own: tuple[str, str]) -> None:
+    environ = {"HERALD_ROUTES": f"{own[0]},shipped:orders", "HERALD_MAIL_TEMPLATES": own[1]}
+    assert CliRunner().invoke(main, ["config", "--mode", "dev"], env=environ).exit_code == 0
+    assert preview({"type": "t", "to": "a@example.com", "word": "x"}, "--source", "a.b", **environ).exit_code == 0
+    assert preview(ORDER, "--source", "order.created", **environ).exit_code == 0
+
+
 class TestFailures:
     def test_a_missing_field(self, own: tuple[str, str]) -> None:
         event = {"type": "t", "to": "a@example.com"}
