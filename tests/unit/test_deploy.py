@@ -146,6 +146,26 @@ def test_the_services_of_compose_fit_together() -> None:
         assert float(services[node]["stop_grace_period"].removesuffix("s")) > LEAVING
 
 
+def test_own_routes_and_templates_are_mounted_where_the_example_says() -> None:
+    folders = {"HERALD_ROUTES": "/etc/herald/routes", "HERALD_MAIL_TEMPLATES": "/etc/herald/templates"}
+    commented, unit = (DEPLOY / ".env.example").read_text(), (DEPLOY / "herald.service").read_text()
+    services = compose()["services"]
+    for name, folder in folders.items():
+        assert f"{name}={folder}" in commented
+        assert f"{name}={folder}" in unit
+        for node in ("migrate", "herald-1", "herald-2"):
+            assert f"./{Path(folder).name}:{folder}:ro" in services[node]["volumes"]
+            assert name in services[node]["environment"]
+    page = (ROOT / "docs" / "deploying.md").read_text()
+    pod = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0])
+    (container,) = pod["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert list(mounts.values()) == list(folders.values())
+    assert mounts.keys() == {volume["name"] for volume in pod["volumes"]}
+    environ = {one["name"]: one["value"].split(",")[0] for one in container["env"]}
+    assert environ == folders
+
+
 def unit_lines() -> list[tuple[str, str]]:
     text = (DEPLOY / "herald.service").read_text()
     return [tuple(line.split("=", 1)) for line in text.splitlines() if re.match(r"\w+=", line)]
