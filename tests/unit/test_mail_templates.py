@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment
 
 from adapters.mail.jinja_rendering import MAX_MAIL_CHARS, Templates, fault_in_templates
 from adapters.mail.mailer import Unrenderable
@@ -300,6 +301,26 @@ def site(tmp_path: Path) -> Site:
 
 
 class TestOwnTemplates:
+    def test_checks_compile_each_version_of_a_file_once(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        compiled: list[str] = []
+        compile_template = Environment.compile
+
+        def counting(self: Environment, source: str, name: str, path: str) -> object:
+            compiled.append(name)
+            return compile_template(self, source, name, path)
+
+        monkeypatch.setattr(Environment, "compile", counting)
+        name = site.put("own", '{% include "part.html" %}')
+        (site.folder / "part.html").write_text("a")
+        for _ in range(2):
+            assert site.fault(name) is None
+        assert compiled == ["own.html", "part.html", "own.txt"]
+        (site.folder / "part.html").write_text("{% if %}")
+        for _ in range(2):
+            assert "part.html, line 1" in str(site.fault(name))
+        (site.folder / "part.html").unlink()
+        assert "there is no template part.html" in str(site.fault(name))
+
     def test_an_own_base_changes_the_frame_of_shipped_mails(self, site: Site) -> None:
         (site.folder / "base.html").write_text(
             "<p>ACME {% block headline %}{% endblock %}</p>{% block content %}{% endblock %}"

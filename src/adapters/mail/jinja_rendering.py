@@ -3,7 +3,8 @@
 Mails are rendered in the child process of render_process, which limits their time and memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,6 +84,8 @@ class Templates:
         self._environment.filters.update(FILTERS)
         # `lipsum` generates filler text. It is removed, because attacks on the sandbox usually begin with it.
         del self._environment.globals["lipsum"]
+        # For each template that compiled: the version of its file, and the names of the templates that it uses.
+        self._compiled: dict[str, tuple[object, tuple[str, ...]]] = {}
 
     def render(self, request: Request) -> RenderedMail:
         """Returns the mail, rendered from the HTML template that the request names (such as `order.html`) and its
@@ -110,13 +113,23 @@ class Templates:
         if name in seen:
             return
         seen.add(name)
+        version = self._files.find(name)
+        known_version, used = self._compiled.get(name, (None, ()))
+        if version is None or version != known_version:
+            used = tuple(self._compile_one(name))
+            self._compiled[name] = version, used
+        for other in used:
+            self._compile(other, seen)
+
+    def _compile_one(self, name: str) -> Iterator[str]:
+        """Compiles a template, and yields the names of the templates that it includes or extends."""
         source, path, _ = self._files.get_source(self._environment, name)
         tree = self._environment.parse(source, name, path)
         self._environment.compile(source, name, path)
         for node in tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport, nodes.Include)):
             named = getattr(node, "template")  # noqa: B009 - find_all knows the types, mypy does not
             if isinstance(named, nodes.Const) and not getattr(node, "ignore_missing", False):
-                self._compile(named.value, seen)
+                yield named.value
 
     def _rendered(self, name: str, context: dict[str, Any]) -> str:
         try:
@@ -164,7 +177,13 @@ def fault_in_templates(folder: str | None, name: str, profile_templates: Sequenc
     wrong."""
     if not name.endswith(HTML):
         return f"{name} is not the name of an {HTML} file: the plain text beside it has the same name with {TEXT}"
-    return Templates(folder, profile_templates).fault_in(name)
+    return _checked_templates(folder, tuple(profile_templates)).fault_in(name)
+
+
+@cache
+def _checked_templates(folder: str | None, profile_templates: tuple[Path, ...]) -> Templates:
+    # Shared by all checks: many routes may name one template, and routes are checked again at each reload.
+    return Templates(folder, profile_templates)
 
 
 def _context(request: Request) -> dict[str, Any]:
