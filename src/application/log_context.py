@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
 
-from domain.planning import Plan
+from domain.plans import Plan
 
 T = TypeVar("T")
 

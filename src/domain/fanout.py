@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from domain.planning import Addressed, Plan
+from domain.plans import Addressed, Plan
 from domain.streams import SignOut, stored_bytes
 
 

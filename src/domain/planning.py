@@ -8,11 +8,11 @@ import msgspec
 
 from domain.broker_messages import Message
 from domain.channel_tables import ChannelPlan, ChannelTable
-from domain.dead_letter_reasons import DeadLetterReason
 from domain.deliveries import Item, PlannedDelivery
 from domain.event_identity import origin_of
 from domain.event_limits import NO_LIMITS, Limits
 from domain.events import Event, Unreadable, as_id, at_path, read_event
+from domain.plans import Addressed, Broadcast, DeadLetter, Plan
 from domain.protocol.plain_envelopes import make_body, require_object
 from domain.routes import Route, RouteTable
 from domain.storable_text import validate_content, validate_item
@@ -21,66 +21,6 @@ from domain.text_templates import fill
 from domain.titles import as_title
 from domain.user_ids import recipients
 from domain.verbatim_fields import VerbatimFields
-
-
-class Addressed(msgspec.Struct, frozen=True):
-    """Notifications in a plan: one for each of `users`, all with the same content. No user occurs twice."""
-
-    content: Content
-    users: tuple[str, ...]
-
-
-class Broadcast(msgspec.Struct, frozen=True):
-    """A broadcast in a plan: the content for all subscribers of one feed."""
-
-    content: Content
-    feed: str
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that could not be processed, or only in part: the original message, the `reason` (a code for programs)
-    and the `detail` (an explanation for people).
-    """
-
-    message: Message
-    origin: str
-    event_id: str
-    reason: str
-    detail: str
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What one event leads to.
-
-    `dead_letter` is set if a route could not be applied to the event. The results of the other routes are in the plan,
-    too. `message` is the event as the broker delivered it. If `by_source` is false, events of different sources with
-    the same origin and id are the same event (`identity = "cloudevents"`). `ignored` is a code for the reason why the
-    event leads to nothing and is not even stored as a dead letter; None for other events. `route` is the route that log
-    lines name if the event is a duplicate: the first route for its source that has an `id` (the path of the event's
-    id), otherwise the first route that matches the event.
-    """
-
-    origin: str
-    event_id: str
-    addressed: tuple[Addressed, ...] = ()
-    broadcasts: tuple[Broadcast, ...] = ()
-    deliveries: tuple[PlannedDelivery, ...] = ()
-    sign_outs: tuple[SignOut, ...] = ()
-    dead_letter: DeadLetter | None = None
-    message: Message | None = None
-    by_source: bool = True
-    ignored: str | None = None
-    route: Route | None = None
-
-
-def refused(plan: Plan, detail: str, reason: DeadLetterReason = "refused_by_store") -> Plan:
-    """Returns the plan with everything in it replaced by a dead letter, for an event that the store refuses. `reason`
-    and `detail` are those of the dead letter. Raises ValueError if the plan has no `message`.
-    """
-    if plan.message is None:
-        raise ValueError("a plan without its message can't become a dead letter")
-    letter = DeadLetter(plan.message, plan.origin, plan.event_id, reason, detail)
-    return msgspec.structs.replace(plan, addressed=(), broadcasts=(), deliveries=(), sign_outs=(), dead_letter=letter)
 
 
 def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Plan:

@@ -10,7 +10,7 @@ import pytest
 from application.ports.dead_letters import DeadLetterFilter, KeptDeadLetter
 from application.ports.store import Recorded, Store
 from domain.broker_messages import Message
-from domain.planning import DeadLetter, Plan
+from domain.plans import DeadLetter, Plan
 from tests.support.core import NOW, message
 from tests.support.stores import Stores, direct, later, record
 

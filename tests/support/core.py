@@ -28,7 +28,8 @@ from application.ports.store import Recorded, Store, StoreUnavailable
 from domain.broker_messages import NO_HEADERS, Message
 from domain.endpoints import Endpoint
 from domain.identity import NOBODY, Identity
-from domain.planning import Plan, plan
+from domain.planning import plan
+from domain.plans import Plan
 from domain.positions import Head
 from domain.routes import RouteTable
 from domain.routes_file import read_profile

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from domain.event_limits import Limits
 from domain.fanout import Size, divided, size_of
-from domain.planning import Plan, plan
+from domain.planning import plan
+from domain.plans import Plan
 from domain.streams import stored_bytes
 from tests.support.core import message, table
 

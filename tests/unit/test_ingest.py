@@ -17,7 +17,7 @@ from application.ports.event_source import Batch, NotAcknowledged
 from application.ports.store import Recorded, StoreUnavailable
 from domain.broker_messages import Message
 from domain.event_limits import Limits
-from domain.planning import Plan
+from domain.plans import Plan
 from domain.streams import Entry, SignOut
 from tests.support.core import FaultyStore, HandClock, message, settle, table
 from tests.support.reading import until

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from domain.broker_messages import Message
 from domain.event_limits import NO_LIMITS, Limits
 from domain.events import read_event
-from domain.planning import Plan, plan
+from domain.planning import plan
+from domain.plans import Plan
 from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.plain_envelopes import plain_text
 from domain.routes import RouteTable

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.broker_messages import Message
-from domain.planning import Plan, plan
+from domain.planning import plan
+from domain.plans import Plan
 from domain.protocol.herald_v1 import sse_block
 from domain.protocol.plain_envelopes import plain_text
 from domain.routes import RoutesInvalid, RouteTable

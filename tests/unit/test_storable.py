@@ -3,7 +3,8 @@
 import pytest
 
 from domain.caller_errors import InvalidInput
-from domain.planning import plan, refused
+from domain.planning import plan
+from domain.plans import refused
 from domain.storable_text import require_storable
 from tests.support.core import NOW, message, table
 

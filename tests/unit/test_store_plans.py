@@ -9,7 +9,8 @@ import pytest
 
 from application.ingest.store_plans import Part, StoragePolicy, StorePlans
 from application.ports.store import Recorded, StoreTimedOut, StoreUnavailable, Unstorable
-from domain.planning import Plan, plan
+from domain.planning import plan
+from domain.plans import Plan
 from tests.support.core import FaultyStore, HandClock, message, table
 
 POLICY = StoragePolicy(rows=10, bytes=1_000_000, timeouts=5, timeout_period_s=300)

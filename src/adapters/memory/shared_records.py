@@ -15,7 +15,7 @@ from domain.deliveries import Attempt, Delivery, PlannedDelivery
 from domain.event_identity import find_origin
 from domain.notification_state import state_on_arrival
 from domain.notifications import Notification
-from domain.planning import DeadLetter
+from domain.plans import DeadLetter
 from domain.positions import Head
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Content, Entry, SignOut, StreamName, feed_stream, inbox_of, is_inbox, owner_of

@@ -9,7 +9,7 @@ from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.streams import Inbox
 from application.ports.store import Recorded, StreamPage
 from domain.deliveries import Delivery
-from domain.planning import DeadLetter, Plan
+from domain.plans import DeadLetter, Plan
 from domain.positions import Head
 from domain.streams import Entry, SignOut, StreamName
 

@@ -16,7 +16,7 @@ import msgspec
 from domain.deliveries import PlannedDelivery
 from domain.event_identity import qualified_origin
 from domain.notification_state import NotificationState
-from domain.planning import DeadLetter, Plan
+from domain.plans import DeadLetter, Plan
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Content, SignOut
 

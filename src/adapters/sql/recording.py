@@ -26,7 +26,7 @@ from application.ports.store import Recorded
 from domain.deliveries import Delivery
 from domain.event_identity import find_origin, qualified_origin
 from domain.notification_state import state_on_arrival
-from domain.planning import DeadLetter
+from domain.plans import DeadLetter
 from domain.preferences import DEFAULT, Preferences
 from domain.streams import Entry, SignOut, StreamName, feed_stream, inbox_of
 

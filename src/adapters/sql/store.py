@@ -22,7 +22,7 @@ from adapters.sql.tables import StateRow
 from application.ports.clock import IdFactory
 from application.ports.store import Recorded, StoreUnavailable, StreamPage
 from domain.notifications import Notification
-from domain.planning import Plan
+from domain.plans import Plan
 from domain.positions import Head
 from domain.streams import Entry, StreamName, is_inbox, owner_of
 

@@ -24,7 +24,8 @@ from application.ports.store import Recorded, StoreUnavailable
 from domain.backoff import Backoff
 from domain.broker_messages import Message
 from domain.event_limits import NO_LIMITS, Limits
-from domain.planning import DeadLetter, Plan, plan
+from domain.planning import plan
+from domain.plans import DeadLetter, Plan
 from domain.routes import RouteTable
 
 log = structlog.get_logger(__name__)

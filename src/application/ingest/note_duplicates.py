@@ -8,7 +8,7 @@ import structlog
 
 from application.counters import Counters
 from application.ports.clock import Clock
-from domain.planning import Plan
+from domain.plans import Plan
 from domain.routes import RouteTable
 
 log = structlog.get_logger(__name__)

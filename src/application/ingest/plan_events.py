@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from domain.broker_messages import Message
-from domain.planning import Plan
+from domain.plans import Plan
 
 # Events of more bytes than this are planned in a thread: they may contain 100,000 lists or addresses. So are events
 # that have to be decoded, whatever their size: they may become much larger.

@@ -12,7 +12,8 @@ from application.ports.event_publisher import EventPublisher
 from domain.broker_messages import Message
 from domain.caller_errors import InvalidInput, Unavailable
 from domain.event_limits import NO_LIMITS, Limits
-from domain.planning import Plan, plan
+from domain.planning import plan
+from domain.plans import Plan
 from domain.routes import RouteTable
 
 # Maximum number of events in one request: the size of one batch of ingest.

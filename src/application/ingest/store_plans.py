@@ -11,7 +11,7 @@ from application.ports.clock import Clock
 from application.ports.store import Recorded, Store, StoreTimedOut, Unstorable
 from domain.dead_letter_reasons import DeadLetterReason
 from domain.fanout import Size, divided, size_of
-from domain.planning import Plan, refused
+from domain.plans import Plan, refused
 
 log = structlog.get_logger(__name__)
 

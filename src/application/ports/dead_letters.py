@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.planning import DeadLetter
+from domain.plans import DeadLetter
 
 
 class KeptDeadLetter(msgspec.Struct, frozen=True):

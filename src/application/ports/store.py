@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from domain.deliveries import Delivery
-from domain.planning import DeadLetter, Plan
+from domain.plans import DeadLetter, Plan
 from domain.positions import Head
 from domain.streams import Entry, SignOut, StreamName
 

@@ -9,7 +9,8 @@ from domain.broker_messages import Message
 from domain.endpoints import Endpoint
 from domain.events import Event, Unreadable, read_event
 from domain.missing_field_warnings import unfilled_templates
-from domain.planning import Plan, plan
+from domain.planning import plan
+from domain.plans import Plan
 from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.herald_v1 import sse_block
 from domain.protocol.plain_envelopes import plain_text, to_rfc3339
