@@ -19,6 +19,7 @@ from domain.broker_messages import Message
 from domain.dead_letter_reasons import DeadLetterReason
 from domain.event_identity import origin_of
 from domain.nesting_limit import MAX_DEPTH, too_deep
+from domain.payload_paths import at_path
 from domain.unix_times import is_number, since_1970
 
 # Event times are accepted up to this far ahead of the broker's time; beyond it the broker's time is used instead. A
@@ -136,34 +137,6 @@ def decode_json(text: str, decode: Callable[[str], Any] = _decode) -> Any:
         return Undecoded(str(error))
 
 
-def at_path(payload: Any, path: str) -> Any:
-    """Returns the value of a payload at a dotted path, such as `user.id`; None if there is none. A path that leads to
-    nothing in the payload itself is looked up in its object `data`: so `user.id` works for `{"user": …}` and for
-    `{"event_type": …, "data": {"user": …}}`.
-    """
-    found = _walk(payload, path)
-    if found is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
-        return _walk(inner, path)
-    return found
-
-
-def names_to(payload: Any, path: str) -> tuple[str, ...]:
-    """Returns the names of the fields that lead to the value at a dotted path, as `at_path` finds it: `user.id` becomes
-    `("user", "id")`, or `("data", "user", "id")` if the value is in the payload's object `data`.
-    """
-    if _walk(payload, path) is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
-        return ("data", *_names(inner, path))
-    return _names(payload, path)
-
-
-def values_at(payload: Any, path: str) -> list[Any]:
-    """Returns the values of a payload at a dotted path (see `at_path`) as a list. If there is a list at the path,
-    returns its elements; if there is another value, a list of that value; if there is none, an empty list.
-    """
-    value = at_path(payload, path)
-    return value if type(value) is list else [] if value is None else [value]
-
-
 def as_id(value: Any) -> str | None:
     """Returns a value of a payload as an id: a string or a whole number, of 1 to MAX_ID_LENGTH characters. Returns None
     for any other value.
@@ -215,21 +188,6 @@ def as_time(value: Any, received: datetime) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return time if time is not None and time <= received + MAX_CLOCK_SKEW else None
-
-
-def _walk(value: Any, path: str) -> Any:
-    for name in _names(value, path):
-        if type(value) is not dict:
-            return None
-        value = value.get(name)
-    return value
-
-
-def _names(value: Any, path: str) -> tuple[str, ...]:
-    """Splits a dotted path into names: `a.b` becomes `("a", "b")`. If the object `value` has a field with the name
-    `a.b`, returns `("a.b",)`.
-    """
-    return (path,) if type(value) is dict and path in value else tuple(path.split("."))
 
 
 def _binary_attributes(headers: Mapping[str, str]) -> dict[str, Any]:

@@ -7,18 +7,17 @@ from functools import partial
 import msgspec
 
 from domain.broker_messages import Message
-from domain.channel_tables import ChannelPlan, ChannelTable
-from domain.deliveries import Item, PlannedDelivery
+from domain.channel_tables import ChannelTable
+from domain.deliveries import PlannedDelivery
 from domain.event_identity import origin_of
 from domain.event_limits import NO_LIMITS, Limits
-from domain.events import Event, Unreadable, as_id, at_path, read_event
+from domain.events import Event, Unreadable, read_event
+from domain.plan_contents import broadcast_content, delivery_item, notification_content
 from domain.plans import Addressed, Broadcast, DeadLetter, Plan
 from domain.protocol.plain_envelopes import make_body, require_object
 from domain.routes import Route, RouteTable
-from domain.storable_text import validate_content, validate_item
+from domain.storable_text import validate_item
 from domain.streams import Content, SignOut, stored_bytes
-from domain.text_templates import fill
-from domain.titles import as_title
 from domain.user_ids import recipients
 from domain.verbatim_fields import VerbatimFields
 
@@ -111,7 +110,7 @@ class _Planner:
             fresh = tuple(user for user in users if user not in self.users)
             if fresh:
                 self._check_recipients(len(self.users) + len(fresh))
-                content = self._content(route, worded=True)
+                content = notification_content(route, self.event, self.fields)
                 self._spend_fanout(content, len(fresh))
                 self.addressed.append(Addressed(content, fresh))
                 self.users.update(fresh)
@@ -149,7 +148,7 @@ class _Planner:
 
     def _broadcast(self, route: Route, feed: str) -> None:
         if feed not in self.feeds:
-            self.broadcasts.append(Broadcast(self._content(route, worded=False), feed))
+            self.broadcasts.append(Broadcast(broadcast_content(route, self.event), feed))
             self.feeds.add(feed)
 
     def _deliver(self, route: Route, table: ChannelTable) -> None:
@@ -166,57 +165,10 @@ class _Planner:
                 " adds none.",
             )
         known.update(fresh)
-        item = self._item(route, made)
+        item = delivery_item(route, self.event, made)
         if fault := validate_item(item, fresh):
             raise Unreadable("unstorable_text", f"{fault}.")
         self.deliveries.extend(
             PlannedDelivery(table.channel, one, item, made.user, table.fault_in(item, one), made.due_at)
             for one in fresh
         )
-
-    def _item(self, route: Route, made: ChannelPlan) -> Item:
-        event = self.event
-        return Item(
-            origin=event.origin,
-            event_id=event.id,
-            source=event.source,
-            type=route.as_type or event.type or event.source,
-            profile=route.profile,
-            payload=event.text,
-            time=event.time,
-            subject=made.subject,
-            template=made.template,
-            reference=as_id(at_path(event.payload, route.reference)) if route.reference else None,
-            options=made.options,
-        )
-
-    def _content(self, route: Route, *, worded: bool) -> Content:
-        event = self.event
-        type_ = route.as_type or event.type or event.source
-        title, message = self._title_and_message(route, type_) if worded else (None, None)
-        content = Content(
-            origin=event.origin,
-            event_id=event.id,
-            source=event.source,
-            type=type_,
-            profile=route.profile,
-            envelope=route.envelope,
-            body=make_body(event, route.envelope, route.omit),
-            time=event.time,
-            event_type=event.type,
-            title=title,
-            message=message,
-        )
-        if fault := validate_content(content):
-            raise Unreadable("unstorable_text", f"{fault}.")
-        return content
-
-    def _title_and_message(self, route: Route, type_: str) -> tuple[str, str]:
-        """Returns the title and the message that the inbox shows. If the route has no template for the title, or the
-        payload can't fill it, the title is the type: `ticket.created` becomes `Ticket created`. If the same is true of
-        the message, the message is empty.
-        """
-        title = fill(route.inbox.title, self.fields) if route.inbox else None
-        message = fill(route.inbox.message, self.fields) if route.inbox else None
-        title = title or type_.replace("_", " ").replace(".", " ").capitalize()
-        return as_title(title), message or ""

@@ -4,7 +4,7 @@ time with the whole list, unless the route leaves the list out by naming it in `
 
 from collections.abc import Iterator
 
-from domain.events import at_path
+from domain.payload_paths import at_path
 from domain.routes import Profile, Route
 from domain.sample_events import sample_payloads
 

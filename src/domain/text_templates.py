@@ -8,7 +8,7 @@ has, the template can't be filled, unless the placeholder ends with `|`: `{subje
 import re
 from typing import Any, Final
 
-from domain.events import at_path
+from domain.payload_paths import at_path
 from domain.verbatim_fields import VerbatimFields, can_show
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")

@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from domain.events import as_id, values_at
+from domain.events import as_id
+from domain.payload_paths import values_at
 
 # The same limit as for titles; it also bounds the size of index rows.
 MAX_USER_LENGTH: Final = 255

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.events import at_path, names_to
+from domain.payload_paths import at_path, names_to
 
 _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 

@@ -12,7 +12,8 @@ from application.delivery.dispatch_policy import DispatchPolicy
 from domain.backoff import Backoff
 from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.deliveries import Delivery
-from domain.events import Event, at_path, values_at
+from domain.events import Event
+from domain.payload_paths import at_path, values_at
 from domain.text_templates import fill
 from domain.user_ids import as_user
 from domain.verbatim_fields import VerbatimFields

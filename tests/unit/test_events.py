@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.events import MAX_CLOCK_SKEW, MAX_ID_LENGTH, Undecoded, Unreadable, as_id, as_time, at_path, read_event
+from domain.events import MAX_CLOCK_SKEW, MAX_ID_LENGTH, Undecoded, Unreadable, as_id, as_time, read_event
+from domain.payload_paths import at_path
 from tests.support.core import NOW, message
 
 JSON = st.recursive(

@@ -8,7 +8,8 @@ import msgspec
 from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.deliveries import Item, subject_line
 from domain.email_addresses import as_address, fault_in_address
-from domain.events import Event, at_path, values_at
+from domain.events import Event
+from domain.payload_paths import at_path, values_at
 from domain.routes_file_keys import PayloadPath, TextTemplate
 from domain.text_templates import fill
 from domain.user_ids import as_user
