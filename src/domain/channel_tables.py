@@ -83,6 +83,12 @@ class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         raise NotImplementedError
 
+    def as_destination(self, name: str) -> str:
+        """Returns a user or an address that the route excludes in the form that `destinations` have. A destination that
+        equals it is left out.
+        """
+        return name
+
     def fault_in(self, item: Item, destination: str) -> str | None:
         """Returns the reason why this channel can never send the item to the destination, such as an invalid address;
         None if it can.

@@ -99,7 +99,7 @@ def _walk_lists(value: Any, path: str) -> list[Any]:
     found = [value]
     for step in (path,) if type(value) is dict and path in value else steps_of(path):
         if step == EACH:
-            found = [element for one in found if type(one) is list for element in one]
+            found = [element for one in found if type(one) is list for element in one if element is not None]
         else:
             found = [one[step] for one in found if type(one) is dict and one.get(step) is not None]
     return [element for one in found for element in (one if type(one) is list else (one,))]

@@ -4,8 +4,7 @@ message, the routes and the limits.
 
 from functools import partial
 
-import msgspec
-
+from domain.audiences import audience_of, divide_destinations, excluded_by
 from domain.broker_messages import Message
 from domain.channel_tables import ChannelTable
 from domain.deliveries import PlannedDelivery
@@ -13,7 +12,7 @@ from domain.event_identity import origin_of
 from domain.event_limits import NO_LIMITS, Limits
 from domain.events import Event, Unreadable, read_event
 from domain.plan_contents import broadcast_content, delivery_item, notification_content
-from domain.plans import Addressed, Broadcast, DeadLetter, Plan
+from domain.plans import Addressed, Broadcast, DeadLetter, LeftOut, Plan
 from domain.protocol.plain_envelopes import make_body, require_object
 from domain.routes import Route, RouteTable
 from domain.storable_text import validate_item
@@ -36,8 +35,7 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
         letter = DeadLetter(message, origin, message.fallback_id, error.reason, error.detail)
         return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message, by_source=by_source)
     routes = [route for route in candidates if route.type is None or route.type == event.type]
-    made = _Planner(message, event, limits, by_source).follow(routes)
-    return msgspec.structs.replace(made, route=naming or (routes[0] if routes else None))
+    return _Planner(message, event, limits, by_source).follow(routes, naming)
 
 
 class _Planner:
@@ -55,14 +53,19 @@ class _Planner:
         self.deliveries: list[PlannedDelivery] = []
         self.sign_outs: list[SignOut] = []
         self.faults: list[Unreadable] = []
+        self.left_out: list[LeftOut] = []
         self.users: set[str] = set()
         self.feeds: set[str] = set()
         self.destinations: dict[str, set[str]] = {}  # by channel
         self.fanout_bytes = 0
         self.fields = VerbatimFields(event.payload, event.text)
 
-    def follow(self, routes: list[Route]) -> Plan:
-        for route in routes:
+    def follow(self, routes: list[Route], naming: Route | None) -> Plan:
+        """Plans the event by `routes`, which match its source and type. `naming` is the route that names the path of
+        the event's id.
+        """
+        applied = [route for route in routes if self._is_fulfilled(route)]
+        for route in applied:
             tables = (partial(self._deliver, route, table) for table in route.channels)
             for part in (partial(self._sign_out, route), partial(self._audience, route), *tables):
                 try:
@@ -87,7 +90,31 @@ class _Planner:
             letter,
             self.message,
             self.by_source,
+            self._reason_to_ignore(applied),
+            naming or (applied[0] if applied else None),
+            tuple(self.left_out),
         )
+
+    def _is_fulfilled(self, route: Route) -> bool:
+        """Returns whether the event fulfils the conditions of a route. They need a payload with fields: another payload
+        is a fault, which is not overlooked because a condition demands a field.
+        """
+        if not route.when:
+            return True
+        try:
+            require_object(self.event)
+        except Unreadable as error:
+            self.faults.append(error)
+            return False
+        return route.is_fulfilled(self.event.payload)
+
+    def _reason_to_ignore(self, applied: list[Route]) -> str | None:
+        """Returns why the event leads to nothing, if the conditions or the exclusions of routes are the reason."""
+        if self.faults or self.addressed or self.broadcasts or self.deliveries or self.sign_outs:
+            return None
+        if not applied:
+            return "filtered"
+        return "excluded" if self.left_out else None
 
     def _sign_out(self, route: Route) -> None:
         if route.sign_out is None:
@@ -105,7 +132,9 @@ class _Planner:
             self._broadcast(route, route.feed)
 
     def _address(self, route: Route) -> None:
-        users, unusable = recipients(self.event.payload, route.users)
+        users, left_out, unusable = audience_of(route, self.event.payload)
+        if left_out:
+            self.left_out.append(LeftOut(route, left_out))
         if users:
             fresh = tuple(user for user in users if user not in self.users)
             if fresh:
@@ -114,9 +143,11 @@ class _Planner:
                 self._spend_fanout(content, len(fresh))
                 self.addressed.append(Addressed(content, fresh))
                 self.users.update(fresh)
-        elif not unusable and route.otherwise == "broadcast" and route.feed:
+        elif unusable or left_out:
+            pass
+        elif route.otherwise == "broadcast" and route.feed:
             self._broadcast(route, route.feed)
-        elif not unusable and route.otherwise == "dead-letter":
+        elif route.otherwise == "dead-letter":
             # A payload without fields has no recipient either; report that it is not a JSON object, which is the actual
             # cause.
             make_body(self.event, route.envelope if route.envelope != "raw" else "event", ())
@@ -157,7 +188,10 @@ class _Planner:
         most = self.limits.addresses
         made = table.plan(self.event, self.fields, len(known) + most)
         # Without a destination, one delivery is planned nevertheless: it is stored as skipped, with the reason.
-        fresh = [one for one in dict.fromkeys(made.destinations or [""]) if one not in known]
+        destinations, left_out = divide_destinations(made, table, excluded_by(route, self.event.payload))
+        if left_out:
+            self.left_out.append(LeftOut(route, left_out))
+        fresh = [one for one in destinations if one not in known]
         if len(known) + len(fresh) > most:
             raise Unreadable(
                 "too_many_addresses",

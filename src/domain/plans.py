@@ -23,6 +23,13 @@ class Broadcast(msgspec.Struct, frozen=True):
     feed: str
 
 
+class LeftOut(msgspec.Struct, frozen=True):
+    """The users and addresses that an event names, and the key `exclude` of the route excludes."""
+
+    route: Route
+    names: tuple[str, ...]
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """An event that could not be processed, or only in part: the original message, the `reason` (a code for programs)
     and the `detail` (an explanation for people).
@@ -43,7 +50,8 @@ class Plan(msgspec.Struct, frozen=True):
     the same origin and id are the same event (`identity = "cloudevents"`). `ignored` is a code for the reason why the
     event leads to nothing and is not even stored as a dead letter; None for other events. `route` is the route that log
     lines name if the event is a duplicate: the first route for its source that has an `id` (the path of the event's
-    id), otherwise the first route that matches the event.
+    id), otherwise the first route that applies to the event. `left_out` are the users and addresses that the event
+    names and routes exclude.
     """
 
     origin: str
@@ -57,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     by_source: bool = True
     ignored: str | None = None
     route: Route | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def refused(plan: Plan, detail: str, reason: DeadLetterReason = "refused_by_store") -> Plan:

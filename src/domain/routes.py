@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from domain.channel_tables import ChannelTable
 from domain.contradictions import find_contradiction
 from domain.endpoints import Endpoint, in_force
+from domain.conditions import Condition, Demand, make_condition
 from domain.routes_file_keys import INTERNAL, Name, PayloadPath, TextTemplate
 from domain.source_patterns import as_regex, is_wildcard
 from domain.streams import Envelope
@@ -66,7 +67,7 @@ class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = SIGNED_IN
 
 
-class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """A rule in a profile: which events it applies to, their audience, and their channels.
 
     `profile` is the name of the profile that contains the route. `channels` are the tables of outbound channels; in the
@@ -85,11 +86,26 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str | None,
         msgspec.Meta(description="Only events of this type.", extra={"unset": "any type"}),
     ] = None
+    when: Annotated[
+        dict[PayloadPath, Demand],
+        msgspec.Meta(
+            description="Conditions, by path. The route applies to an event only if it fulfils all of them: see"
+            " [Conditions](#conditions).",
+            extra={"unset": "every event"},
+        ),
+    ] = {}
     users: Annotated[
         tuple[PayloadPath, ...],
         msgspec.Meta(
             description="The paths of the recipients. The value at each path is a user's id (a string or a whole"
             " number), or a list of ids. An id that occurs several times counts once."
+        ),
+    ] = ()
+    exclude: Annotated[
+        tuple[PayloadPath, ...],
+        msgspec.Meta(
+            description="The paths of users that this route does not notify, although `users` names them, such as the"
+            " author of a comment: see [Everyone but the author](#everyone-but-the-author)."
         ),
     ] = ()
     feed: Annotated[
@@ -173,6 +189,15 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     profile: Annotated[str, INTERNAL] = ""
     channels: Annotated[tuple[ChannelTable, ...], INTERNAL] = ()
+
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions in `when`, ready to be evaluated. They must be valid."""
+        return tuple(make_condition(path, demand) for path, demand in self.when.items())
+
+    def is_fulfilled(self, payload: Any) -> bool:
+        """Returns whether a payload fulfils all conditions of the route."""
+        return all(condition.is_fulfilled(payload) for condition in self.conditions)
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

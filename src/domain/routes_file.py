@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from domain.channel_tables import ChannelTable
+from domain.conditions import fault_in_conditions, unquoted_path
 from domain.endpoints import validate_endpoint, validate_together
 from domain.input_faults import find_fault
+from domain.payload_paths import fault_in_path, fault_in_single_path
 from domain.preferences import MAX_TYPE_LENGTH
 from domain.routes import PUBLIC, SIGNED_IN, Profile, Route, RoutesInvalid, route_templates
 from domain.routes_file_format import file_format
@@ -51,6 +53,9 @@ def make_profile(
     """Converts a routes file that is parsed from TOML to a profile, and checks it. Raises RoutesInvalid if it is
     invalid. The parameters are those of `read_profile`.
     """
+    for index, route in enumerate(_tables(document, "routes")):
+        if fault := unquoted_path(route.get("when")):
+            raise RoutesInvalid(f"{file}: {place_of(('routes', index), document)}: {fault}")
     try:
         profile = _convert(document, {table.channel: table for table in channels})
         if brokers is not None and profile.broker not in brokers:
@@ -75,13 +80,18 @@ def make_profile(
     )
 
 
+def _tables(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Returns the tables `[[key]]` of a parsed routes file; an empty list if the value of the key is something else."""
+    tables = document.get(key)
+    return tables if isinstance(tables, list) and all(isinstance(table, dict) for table in tables) else []
+
+
 def _convert(document: dict[str, Any], channels: Mapping[str, type[ChannelTable]]) -> Profile:
     """Converts a parsed routes file to a profile, without further checks. The table of each outbound channel is
     converted by the class in `channels`, which is keyed by channel name; everything else is converted by msgspec.
     Raises msgspec.ValidationError.
     """
-    routes = document.get("routes")
-    if not isinstance(routes, list) or not all(isinstance(route, dict) for route in routes):
+    if not (routes := _tables(document, "routes")):
         return msgspec.convert(document, Profile)
     tables: list[tuple[ChannelTable, ...]] = []
     for index, route in enumerate(routes):
@@ -127,6 +137,8 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
             return f"{key}: contains U+0000, which can't be stored"
     if len(route.as_type or "") > MAX_TYPE_LENGTH:
         return f"as_type: has more than {MAX_TYPE_LENGTH} characters"
+    if fault := fault_in_conditions(route.when) or _validate_paths(route):
+        return fault
     if not (route.users or route.feed or route.channels or route.sign_out):
         return "it has no effect: set users, feed, sign_out, or an outbound channel such as email"
     if route.feed is not None and route.feed not in profile.feeds:
@@ -138,6 +150,24 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
     for key, template in route_templates(route).items():
         if fault := validate_template(template):
             return f"{key}: {fault}"
+    return None
+
+
+def _validate_paths(route: Route) -> str | None:
+    single = {"id": route.id, "reference": route.reference}
+    for key, path in single.items():
+        if path is not None and (fault := fault_in_single_path(path)):
+            return f"{key}: {path!r} {fault}"
+    for path in route.exclude:
+        if fault := fault_in_path(path):
+            return f"exclude: {path!r} {fault}"
+    if route.exclude and not (route.users or route.channels):
+        return (
+            "exclude: it leaves out users of `users` and destinations of channels such as email, and this route has"
+            " neither; subscribers of a feed can't be left out"
+        )
+    if route.users and not set(route.users).difference(route.exclude):
+        return "exclude: it has all paths of users, so that no user would ever be notified"
     return None
 
 

@@ -9,7 +9,7 @@ from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.deliveries import Item, subject_line
 from domain.email_addresses import as_address, fault_in_address
 from domain.events import Event
-from domain.payload_paths import at_path, values_at
+from domain.payload_paths import at_path, fault_in_single_path, values_at
 from domain.routes_file_keys import PayloadPath, TextTemplate
 from domain.text_templates import fill
 from domain.user_ids import as_user
@@ -43,6 +43,11 @@ class EmailTable(ChannelTable, frozen=True):
         ),
     ] = None
 
+    def __post_init__(self) -> None:
+        if self.user is not None and (fault := fault_in_single_path(self.user)):
+            # msgspec raises this as a ValidationError.
+            raise ValueError(f"user: {self.user!r} {fault}")
+
     @property
     def text_templates(self) -> Mapping[str, str]:
         return {"subject": self.subject}
@@ -63,6 +68,9 @@ class EmailTable(ChannelTable, frozen=True):
             template=self.template,
             user=as_user(at_path(event.payload, self.user)) if self.user else None,
         )
+
+    def as_destination(self, name: str) -> str:
+        return as_address(name)
 
     def fault_in(self, item: Item, destination: str) -> str | None:
         return fault_in_mail(item, destination)

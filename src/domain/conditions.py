@@ -1,0 +1,165 @@
+"""Conditions: which events a route applies to, by the values of fields of their payloads (the key `when` of a route).
+
+Values are compared as JSON values: text equals only the same text, true only true, and a number every number with the
+same value (1 and 1.0). Whole numbers are compared with all their digits, other numbers as 64-bit floats. Of the several
+values of a path, one that fulfils the condition is sufficient. null counts as no value.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from domain.payload_paths import fault_in_path, values_at
+
+Scalar = bool | int | float | str
+
+# Maximum number of values, and of characters of a value, in a text about a condition.
+MAX_SHOWN_VALUES: Final = 5
+MAX_SHOWN_CHARACTERS: Final = 40
+
+
+class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the value of a field must be: present, absent, or a number within bounds."""
+
+    present: Annotated[
+        bool | None, Meta(description="`true`: the field has a value. `false`: it is absent, null or an empty list.")
+    ] = None
+    min: Annotated[int | float | None, Meta(description="The lowest number that fulfils the condition.")] = None
+    max: Annotated[int | float | None, Meta(description="The highest number that fulfils the condition.")] = None
+
+
+# What a route demands of the values of one path: to be one of these, or to fulfil the requirement.
+Demand = tuple[Scalar, ...] | Requirement
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A condition that is ready to be evaluated.
+
+    `accepts` returns whether a value fulfils it. If `negated` is true, the condition is fulfilled if no value does.
+    `expected` describes the condition for people.
+    """
+
+    path: str
+    expected: str
+    accepts: Callable[[Any], bool]
+    negated: bool = False
+
+    def is_fulfilled(self, payload: Any) -> bool:
+        """Returns whether a payload fulfils the condition."""
+        accepts = self.accepts
+        for value in values_at(payload, self.path):
+            if accepts(value):
+                return not self.negated
+        return self.negated
+
+    def found(self, payload: Any) -> str:
+        """Describes the values of a payload at the path, for people: `"low"`, `3 or 4`, `an object` or `nothing`."""
+        values = [value for value in values_at(payload, self.path) if value is not None]
+        return _listed(values, "and") if values else "nothing"
+
+
+def unquoted_path(when: object) -> str | None:
+    """Returns a hint if a path with dots is not in quotes in the key `when` of a parsed routes file, so that TOML reads
+    it as tables in tables; None otherwise.
+    """
+    for path, demand in when.items() if isinstance(when, dict) else ():
+        for key, value in demand.items() if isinstance(demand, dict) else ():
+            if isinstance(value, dict | list):
+                return f'when.{path}.{key}: a path with dots needs quotes: "{path}.{key}" = …'
+    return None
+
+
+def make_condition(path: str, demand: Demand) -> Condition:
+    """Returns the condition for a demand, which must be valid (see `fault_in_demand`)."""
+    if not isinstance(demand, Requirement):
+        return Condition(path, _listed(demand, "or"), _is_one_of(demand))
+    if demand.present is not None:
+        return Condition(path, "a value" if demand.present else "no value", _is_value, not demand.present)
+    return Condition(path, _described(demand), _is_within(demand.min, demand.max))
+
+
+def fault_in_conditions(when: Mapping[str, Demand]) -> str | None:
+    """Returns the first fault in the key `when` of a route, as `when.<path>: <reason>`; None if all are valid."""
+    for path, demand in when.items():
+        if fault := fault_in_path(path) or fault_in_demand(demand):
+            return f"when.{path}: {fault}"
+    return None
+
+
+def fault_in_demand(demand: Demand) -> str | None:
+    """Returns the reason why no value can fulfil a demand, or why it is not clear; None if it is valid."""
+    if not isinstance(demand, Requirement):
+        if not demand:
+            return "the list is empty, so that no value fulfils the condition"
+        return "nan and inf are not numbers in JSON" if any(map(_is_not_finite, demand)) else None
+    bounds = [bound for bound in (demand.min, demand.max) if bound is not None]
+    if any(map(_is_not_finite, bounds)):
+        return "nan and inf are not numbers in JSON"
+    if demand.present is not None and bounds:
+        return "use either present, or min and max"
+    if demand.present is None and not bounds:
+        return "the table is empty: it needs present, or min, max or both"
+    if len(bounds) == 2 and bounds[0] > bounds[1]:
+        return f"min ({bounds[0]}) is greater than max ({bounds[1]}), so that no value fulfils the condition"
+    return None
+
+
+def _is_one_of(values: tuple[Scalar, ...]) -> Callable[[Any], bool]:
+    # Python considers 1 and True equal: so there is one set for each type of JSON values.
+    numbers = frozenset(value for value in values if _is_number(value))
+    sets: dict[type, frozenset[Scalar]] = {
+        str: frozenset(value for value in values if type(value) is str),
+        bool: frozenset(value for value in values if type(value) is bool),
+        int: numbers,
+        float: numbers,
+    }
+
+    def accepts(value: Any) -> bool:
+        candidates = sets.get(type(value))
+        return candidates is not None and value in candidates
+
+    return accepts
+
+
+def _is_within(lowest: float | None, highest: float | None) -> Callable[[Any], bool]:
+    # Python compares whole numbers with floats, and with infinity, exactly.
+    lower = -math.inf if lowest is None else lowest
+    upper = math.inf if highest is None else highest
+    return lambda value: _is_number(value) and lower <= value <= upper
+
+
+def _is_value(value: Any) -> bool:
+    return value is not None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or type(value) is float
+
+
+def _is_not_finite(value: Scalar) -> bool:
+    return type(value) is float and not math.isfinite(value)
+
+
+def _described(bounds: Requirement) -> str:
+    if bounds.max is None:
+        return f"at least {bounds.min}"
+    return f"at most {bounds.max}" if bounds.min is None else f"{bounds.min} to {bounds.max}"
+
+
+def _listed(values: Any, conjunction: str) -> str:
+    *others, last = map(_shown, values[:MAX_SHOWN_VALUES])
+    if (more := len(values) - MAX_SHOWN_VALUES) > 0:
+        return f"{', '.join([*others, last])} {conjunction} {more} more"
+    return f"{', '.join(others)} {conjunction} {last}" if others else last
+
+
+def _shown(value: Any) -> str:
+    if type(value) is dict:
+        return "an object"
+    if type(value) is list:
+        return "a list"
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
