@@ -18,6 +18,7 @@ from benchmarks import (
     mail,
     memory,
     nodes,
+    planning,
     rabbitmq,
     resume,
     store,
@@ -54,6 +55,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "cost-notification": costs.notification,
     "cost-ingest": costs.ingest,
     "cost-feeds": costs.feeds,
+    "planning": planning.conditions,
 }
 
 # Benchmarks whose services may not be installed.

@@ -1,6 +1,5 @@
 """Audiences: which users a route notifies of an event, and whom its key `exclude` leaves out."""
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from domain.channel_tables import ChannelPlan, ChannelTable
@@ -46,7 +45,7 @@ def divide_destinations(
     return _divided(destinations, frozenset(map(table.as_destination, excluded)))
 
 
-def _divided(names: Iterable[str], excluded: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if not excluded:
-        return tuple(names), ()
-    return tuple(one for one in names if one not in excluded), tuple(one for one in names if one in excluded)
+def _divided(names: tuple[str, ...], excluded: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if excluded.isdisjoint(names):
+        return names, ()
+    return tuple([one for one in names if one not in excluded]), tuple([one for one in names if one in excluded])

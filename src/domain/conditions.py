@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from domain.payload_paths import fault_in_path, values_at
+from domain.payload_paths import fault_in_path
 
 Scalar = bool | int | float | str
 
@@ -38,27 +38,13 @@ Demand = tuple[Scalar, ...] | Requirement
 class Condition(msgspec.Struct, frozen=True):
     """A condition that is ready to be evaluated.
 
-    `accepts` returns whether a value fulfils it. If `negated` is true, the condition is fulfilled if no value does.
-    `expected` describes the condition for people.
+    `accepts` returns whether a payload that has these values at `path` fulfils the condition. `expected` describes the
+    condition for people.
     """
 
     path: str
     expected: str
-    accepts: Callable[[Any], bool]
-    negated: bool = False
-
-    def is_fulfilled(self, payload: Any) -> bool:
-        """Returns whether a payload fulfils the condition."""
-        accepts = self.accepts
-        for value in values_at(payload, self.path):
-            if accepts(value):
-                return not self.negated
-        return self.negated
-
-    def found(self, payload: Any) -> str:
-        """Describes the values of a payload at the path, for people: `"low"`, `3 or 4`, `an object` or `nothing`."""
-        values = [value for value in values_at(payload, self.path) if value is not None]
-        return _listed(values, "and") if values else "nothing"
+    accepts: Callable[[list[Any]], bool]
 
 
 def unquoted_path(when: object) -> str | None:
@@ -77,8 +63,14 @@ def make_condition(path: str, demand: Demand) -> Condition:
     if not isinstance(demand, Requirement):
         return Condition(path, _listed(demand, "or"), _is_one_of(demand))
     if demand.present is not None:
-        return Condition(path, "a value" if demand.present else "no value", _is_value, not demand.present)
+        return Condition(path, *(("a value", _has_value) if demand.present else ("no value", _has_no_value)))
     return Condition(path, _described(demand), _is_within(demand.min, demand.max))
+
+
+def described(values: list[Any]) -> str:
+    """Describes the values of a payload at a path, for people: `"low"`, `3 and 4`, `an object` or `nothing`."""
+    found = [value for value in values if value is not None]
+    return _listed(found, "and") if found else "nothing"
 
 
 def fault_in_conditions(when: Mapping[str, Demand]) -> str | None:
@@ -107,9 +99,9 @@ def fault_in_demand(demand: Demand) -> str | None:
     return None
 
 
-def _is_one_of(values: tuple[Scalar, ...]) -> Callable[[Any], bool]:
+def _is_one_of(values: tuple[Scalar, ...]) -> Callable[[list[Any]], bool]:
     # Python considers 1 and True equal: so there is one set for each type of JSON values.
-    numbers = frozenset(value for value in values if _is_number(value))
+    numbers = frozenset(value for value in values if type(value) in (int, float))
     sets: dict[type, frozenset[Scalar]] = {
         str: frozenset(value for value in values if type(value) is str),
         bool: frozenset(value for value in values if type(value) is bool),
@@ -117,26 +109,37 @@ def _is_one_of(values: tuple[Scalar, ...]) -> Callable[[Any], bool]:
         float: numbers,
     }
 
-    def accepts(value: Any) -> bool:
-        candidates = sets.get(type(value))
-        return candidates is not None and value in candidates
+    def accepts(found: list[Any]) -> bool:
+        for value in found:
+            equal = sets.get(type(value))
+            if equal is not None and value in equal:
+                return True
+        return False
 
     return accepts
 
 
-def _is_within(lowest: float | None, highest: float | None) -> Callable[[Any], bool]:
+def _is_within(lowest: float | None, highest: float | None) -> Callable[[list[Any]], bool]:
     # Python compares whole numbers with floats, and with infinity, exactly.
     lower = -math.inf if lowest is None else lowest
     upper = math.inf if highest is None else highest
-    return lambda value: _is_number(value) and lower <= value <= upper
+
+    def accepts(found: list[Any]) -> bool:
+        for value in found:
+            kind = type(value)
+            if (kind is int or kind is float) and lower <= value <= upper:
+                return True
+        return False
+
+    return accepts
 
 
-def _is_value(value: Any) -> bool:
-    return value is not None
+def _has_value(found: list[Any]) -> bool:
+    return any(value is not None for value in found)
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) is int or type(value) is float
+def _has_no_value(found: list[Any]) -> bool:
+    return not _has_value(found)
 
 
 def _is_not_finite(value: Scalar) -> bool:

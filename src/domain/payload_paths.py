@@ -22,10 +22,21 @@ CACHED_PATHS: Final = 4096
 
 def at_path(payload: Any, path: str) -> Any:
     """Returns the value of a payload at a path without `[]`; None if there is none."""
-    found = _walk(payload, path)
-    if found is None and type(payload) is dict and type(inner := payload.get("data")) is dict:
+    if type(payload) is not dict:
+        return None
+    # The same as `_walk`: a call less is 20 % of the time of this function, which runs several times for each event.
+    value: Any = payload
+    if path in payload:
+        value = payload[path]
+    else:
+        for name in _split(path):
+            if type(value) is not dict:
+                value = None
+                break
+            value = value.get(name)
+    if value is None and type(inner := payload.get("data")) is dict:
         return _walk(inner, path)
-    return found
+    return value
 
 
 def values_at(payload: Any, path: str) -> list[Any]:
@@ -88,7 +99,11 @@ def _values_in_lists(payload: Any, path: str) -> list[Any]:
 
 
 def _walk(value: Any, path: str) -> Any:
-    for name in _names(value, path):
+    if type(value) is not dict:
+        return None
+    if path in value:
+        return value[path]
+    for name in _split(path):
         if type(value) is not dict:
             return None
         value = value.get(name)

@@ -3,6 +3,7 @@ message, the routes and the limits.
 """
 
 from functools import partial
+from typing import Any
 
 from domain.audiences import audience_of, divide_destinations, excluded_by
 from domain.broker_messages import Message
@@ -64,7 +65,7 @@ class _Planner:
         """Plans the event by `routes`, which match its source and type. `naming` is the route that names the path of
         the event's id.
         """
-        applied = [route for route in routes if self._is_fulfilled(route)]
+        applied = self._fulfilled(routes)
         for route in applied:
             tables = (partial(self._deliver, route, table) for table in route.channels)
             for part in (partial(self._sign_out, route), partial(self._audience, route), *tables):
@@ -95,18 +96,21 @@ class _Planner:
             tuple(self.left_out),
         )
 
-    def _is_fulfilled(self, route: Route) -> bool:
-        """Returns whether the event fulfils the conditions of a route. They need a payload with fields: another payload
-        is a fault, which is not overlooked because a condition demands a field.
+    def _fulfilled(self, routes: list[Route]) -> list[Route]:
+        """Returns the routes whose conditions the event fulfils. Conditions need a payload with fields: another payload
+        is a fault, which must not look like a condition that is not fulfilled.
         """
-        if not route.when:
-            return True
-        try:
-            require_object(self.event)
-        except Unreadable as error:
-            self.faults.append(error)
-            return False
-        return route.is_fulfilled(self.event.payload)
+        payload = self.event.payload
+        if type(payload) is dict:
+            known: dict[str, list[Any]] = {}
+            return [route for route in routes if route.is_fulfilled(payload, known)]
+        unconditional = [route for route in routes if not route.when]
+        if len(unconditional) < len(routes):
+            try:
+                require_object(self.event)
+            except Unreadable as error:
+                self.faults.append(error)
+        return unconditional
 
     def _reason_to_ignore(self, applied: list[Route]) -> str | None:
         """Returns why the event leads to nothing, if the conditions or the exclusions of routes are the reason."""

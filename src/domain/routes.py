@@ -11,9 +11,10 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from domain.channel_tables import ChannelTable
+from domain.conditions import Condition, Demand, make_condition
 from domain.contradictions import find_contradiction
 from domain.endpoints import Endpoint, in_force
-from domain.conditions import Condition, Demand, make_condition
+from domain.payload_paths import values_at
 from domain.routes_file_keys import INTERNAL, Name, PayloadPath, TextTemplate
 from domain.source_patterns import as_regex, is_wildcard
 from domain.streams import Envelope
@@ -195,9 +196,17 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """The conditions in `when`, ready to be evaluated. They must be valid."""
         return tuple(make_condition(path, demand) for path, demand in self.when.items())
 
-    def is_fulfilled(self, payload: Any) -> bool:
-        """Returns whether a payload fulfils all conditions of the route."""
-        return all(condition.is_fulfilled(payload) for condition in self.conditions)
+    def is_fulfilled(self, payload: Any, known: dict[str, list[Any]]) -> bool:
+        """Returns whether a payload fulfils all conditions of the route. `known` caches the values of the payload by
+        path, because routes of one source often have conditions on the same paths.
+        """
+        for condition in self.conditions:
+            found = known.get(condition.path)
+            if found is None:
+                found = known[condition.path] = values_at(payload, condition.path)
+            if not condition.accepts(found):
+                return False
+        return True
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

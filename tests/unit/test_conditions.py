@@ -7,7 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.conditions import Demand, Requirement, fault_in_conditions, fault_in_demand, make_condition, read_demand
+from domain.conditions import (
+    Demand,
+    Requirement,
+    described,
+    fault_in_conditions,
+    fault_in_demand,
+    make_condition,
+    read_demand,
+)
 from domain.events import decode_json
 from domain.payload_paths import values_at
 from domain.routes import RoutesInvalid
@@ -19,7 +27,7 @@ ABSENT = {"present": False}
 
 
 def fulfils(payload: Any, path: str, demand: Any) -> bool:
-    return make_condition(path, read_demand(path, demand)).is_fulfilled(payload)
+    return make_condition(path, read_demand(path, demand)).accepts(values_at(payload, path))
 
 
 # --- values ---------------------------------------------------------------------------------------------------
@@ -287,7 +295,7 @@ def test_what_is_expected_is_described(demand: Any, expected: str) -> None:
     ],
 )
 def test_what_was_found_is_described(value: Any, found: str) -> None:
-    assert make_condition("a", ("x",)).found({"a": value}) == found
+    assert described(values_at({"a": value}, "a")) == found
 
 
 def test_numbers_of_json_text_are_compared_by_value() -> None:
