@@ -1,10 +1,13 @@
 """Audiences: which users a route notifies of an event, and whom its key `exclude` leaves out."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.routes import Route
 from domain.user_ids import recipients
+
+
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class Audience(NamedTuple):
@@ -29,7 +32,7 @@ def excluded_by(route: Route, payload: Any) -> frozenset[str]:
     """Returns the users and addresses that an event names at the paths in `exclude` of a route. Values that are not
     valid user ids are ignored.
     """
-    return frozenset(recipients(payload, route.exclude)[0]) if route.exclude else frozenset()
+    return frozenset(recipients(payload, route.exclude)[0]) if route.exclude else _NOBODY
 
 
 def divide_destinations(
@@ -46,6 +49,5 @@ def divide_destinations(
 
 
 def _divided(names: tuple[str, ...], excluded: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if excluded.isdisjoint(names):
-        return names, ()
-    return tuple([one for one in names if one not in excluded]), tuple([one for one in names if one in excluded])
+    left_out = tuple([one for one in names if one in excluded]) if excluded else ()
+    return (tuple([one for one in names if one not in excluded]) if left_out else names), left_out

@@ -29,8 +29,8 @@ def recipients(payload: Any, paths: tuple[str, ...]) -> tuple[tuple[str, ...], s
 
 def as_user(value: Any) -> str | None:
     """Returns a value of a payload as a user id; None if it is not a valid user id."""
-    user = as_id(value)
-    return user if user is not None and len(user) <= MAX_USER_LENGTH and user.isprintable() else None
+    user = value if type(value) is str else as_id(value)
+    return user if user and len(user) <= MAX_USER_LENGTH and user.isprintable() else None
 
 
 def validate_user(value: Any) -> str:
