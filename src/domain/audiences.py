@@ -6,7 +6,6 @@ from domain.channel_tables import ChannelPlan, ChannelTable
 from domain.routes import Route
 from domain.user_ids import recipients
 
-
 _NOBODY: Final[frozenset[str]] = frozenset()
 
 

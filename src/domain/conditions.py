@@ -7,14 +7,15 @@ values of a path, one that fulfils the condition is sufficient. null counts as n
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from domain.payload_paths import fault_in_path
 
-Scalar = bool | int | float | str
+Scalar: TypeAlias = Annotated[bool | int | float | str, Meta(title="value")]
+Number: TypeAlias = Annotated[int | float, Meta(title="number")]
 
 # Maximum number of values, and of characters of a value, in a text about a condition.
 MAX_SHOWN_VALUES: Final = 5
@@ -27,12 +28,12 @@ class Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     present: Annotated[
         bool | None, Meta(description="`true`: the field has a value. `false`: it is absent, null or an empty list.")
     ] = None
-    min: Annotated[int | float | None, Meta(description="The lowest number that fulfils the condition.")] = None
-    max: Annotated[int | float | None, Meta(description="The highest number that fulfils the condition.")] = None
+    min: Annotated[Number | None, Meta(description="The lowest number that fulfils the condition.")] = None
+    max: Annotated[Number | None, Meta(description="The highest number that fulfils the condition.")] = None
 
 
 # What a route demands of the values of one path: to be one of these, or to fulfil the requirement.
-Demand = tuple[Scalar, ...] | Requirement
+Demand: TypeAlias = tuple[Scalar, ...] | Requirement
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ def fault_in_conditions(when: Mapping[str, Demand]) -> str | None:
     """Returns the first fault in the key `when` of a route, as `when.<path>: <reason>`; None if all are valid."""
     for path, demand in when.items():
         if fault := fault_in_path(path) or fault_in_demand(demand):
-            return f"when.{path}: {fault}"
+            return f"when.{path or repr(path)}: {fault}"
     return None
 
 

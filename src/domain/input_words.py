@@ -72,7 +72,9 @@ def nearest(name: str, possible: Iterable[str], at_least: float = 0.0) -> str | 
     return next(iter(difflib.get_close_matches(name, list(possible), 1, at_least)), None)
 
 
-_COUNTABLE: Final = frozenset({"list", "table", "path", "template", "pattern", "name", "file", "number", "whole"})
+_COUNTABLE: Final = frozenset(
+    {"list", "table", "path", "template", "pattern", "name", "file", "number", "whole", "value"}
+)
 
 
 def _without_scalars(names: list[str]) -> list[str]:

@@ -53,8 +53,8 @@ def make_profile(
     """Converts a routes file that is parsed from TOML to a profile, and checks it. Raises RoutesInvalid if it is
     invalid. The parameters are those of `read_profile`.
     """
-    for index, route in enumerate(_tables(document, "routes")):
-        if fault := unquoted_path(route.get("when")):
+    for index, written in enumerate(_tables(document, "routes")):
+        if fault := unquoted_path(written.get("when")):
             raise RoutesInvalid(f"{file}: {place_of(('routes', index), document)}: {fault}")
     try:
         profile = _convert(document, {table.channel: table for table in channels})

@@ -16,7 +16,8 @@ from msgspec import inspect
 from domain.broker_messages import Message
 from domain.dead_letter_reasons import REASONS, DeadLetterReason
 from domain.input_faults import tables_in
-from domain.planning import Plan, plan
+from domain.planning import plan
+from domain.plans import Plan
 from domain.routes import Profile, RoutesInvalid, RouteTable
 from domain.routes_file import make_profile, parse_document
 from domain.source_patterns import as_regex
