@@ -4,7 +4,7 @@ time with the whole list, unless the route leaves the list out by naming it in `
 
 from collections.abc import Iterator
 
-from domain.payload_paths import at_path
+from domain.payload_paths import EACH, at_path, first_name, steps_of
 from domain.routes import Profile, Route
 from domain.sample_events import sample_payloads
 
@@ -24,6 +24,8 @@ def warnings_of_lists(profile: Profile) -> Iterator[str]:
 
 
 def _may_be_list(path: str, payloads: list[object]) -> bool:
+    if EACH in steps_of(path):
+        return True
     shown = [value for payload in payloads if (value := at_path(payload, path)) is not None]
     if shown:
         return any(type(value) is list for value in shown)
@@ -36,13 +38,13 @@ def _is_omitted(path: str, route: Route) -> bool:
     itself, or the top-level field (of the payload or of its object `data`) that contains the value. The envelope `raw`
     leaves out nothing.
     """
-    first, _, rest = path.partition(".")
-    inner = rest.partition(".")[0] if first == "data" else first
-    return route.envelope != "raw" and not {path, first, inner}.isdisjoint(route.omit)
+    outer, field = steps_of(path)[0], first_name(path)
+    return route.envelope != "raw" and not {path, outer, field}.isdisjoint(route.omit)
 
 
 def _advice(path: str, route: Route) -> str:
+    field = first_name(path)
     text = f"users: {path!r} may be a list, which is stored as a whole for every recipient"
     if route.envelope == "raw":
-        return f"{text}: choose another envelope than 'raw', which omits nothing, and add it to omit"
-    return f"{text}: add it to omit"
+        return f"{text}: choose another envelope than 'raw', which omits nothing, and add {field!r} to omit"
+    return f"{text}: add {field!r} to omit"

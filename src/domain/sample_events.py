@@ -8,7 +8,16 @@ from domain.source_patterns import as_regex
 
 
 def sample_payloads(profile: Profile, route: Route) -> list[object]:
-    """Returns the payloads of all samples in the profile to which the route applies, by their source and type."""
+    """Returns the payloads of all samples in the profile to which the route applies: by their source, their type, and
+    the conditions of the route.
+    """
+    return [payload for payload in matching_payloads(profile, route) if route.is_fulfilled(payload, {})]
+
+
+def matching_payloads(profile: Profile, route: Route) -> list[object]:
+    """Returns the payloads of all samples in the profile whose source and type match the route, whatever its
+    conditions.
+    """
     return [
         sample.payload
         for sample in profile.samples

@@ -429,6 +429,35 @@ class TestRoutes:
         output = herald("routes", "explain", str(file), "-", "--source", "a", input='{"type": "t"}').output
         assert "dropped" in output
 
+    def test_explain_names_conditions_and_exclusions(self, tmp_path: Path) -> None:
+        (file := tmp_path / "routes.toml").write_text(
+            'profile = "desk"\n[[routes]]\nsource = "t"\nwhen = { "ticket.size" = { min = 3 }, kind = ["bug", "task"] }\n'
+            'users = ["to"]\n[[routes]]\nsource = "t"\nusers = ["watchers[].id"]\nexclude = ["by"]\n'
+        )
+        arguments = ("routes", "explain", str(file), "-", "--source", "t")
+        event = {"ticket": {"size": 2}, "by": "ada", "watchers": [{"id": "ada"}, {"id": "bob"}], "kind": {}}
+        output = herald(*arguments, input=json.dumps(event)).output
+        assert (
+            "route        desk, route 1 (t): does not apply\n"
+            "             when.ticket.size: expected at least 3, found 2\n"
+            '             when.kind: expected "bug" or "task", found an object\n'
+            "route        desk, route 2 (t)\n"
+            "             exclude: leaves out ada\n"
+            "recipients   bob\n"
+        ) in output
+        output = herald(*arguments, input='{"by": "ada", "watchers": [{"id": "ada"}]}').output
+        assert "ignored      excluded: routes exclude every user that it names" in output
+        output = herald(*arguments, input="no json").output
+        assert "             when: only a JSON object can fulfil conditions\n" in output
+        assert "dead letter  not_json" in output
+
+    def test_explain_an_event_that_no_route_wants(self, tmp_path: Path) -> None:
+        (file := tmp_path / "routes.toml").write_text(self.ROUTES + "when = { kind = { present = true } }\n")
+        output = herald("routes", "explain", str(file), "-", "--source", "a", input='{"type": "t", "to": "x"}').output
+        assert "             when.kind: expected a value, found nothing\n" in output
+        assert "ignored      filtered: it does not fulfil the conditions of any route of its source" in output
+        assert "when kind; users to, cc" in herald("routes", "check", str(file)).output
+
     def test_explain_with_selected_profiles(self) -> None:
         arguments = ("routes", "explain", "-", "--source", "trading_signals", "--profile")
         assert "no_route" in herald(*arguments, "groups,orders", input="x").output

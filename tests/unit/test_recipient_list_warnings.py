@@ -16,12 +16,25 @@ def sample(payload: str, source: str = "a.b") -> str:
     return f'[[samples]]\ntitle = "A sample"\nsource = "{source}"\npayload = {payload}\n'
 
 
-@pytest.mark.parametrize("path", ["watchers", "member_ids", "data.watchers", "project.members", "mailing_list"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "watchers",
+        "member_ids",
+        "data.watchers",
+        "project.members",
+        "mailing_list",
+        "cc[].id",
+        "data.cc[].id",
+        "team.who[]",
+    ],
+)
 def test_a_plural_name_may_be_a_list(path: str) -> None:
     (warning,) = warnings(f'users = ["{path}"]')
+    field = path.removeprefix("data.").partition(".")[0].removesuffix("[]")
     assert (
         warning == f"route 1 ('a.*'): users: {path!r} may be a list, which is stored as a whole for every recipient:"
-        " add it to omit"
+        f" add {field!r} to omit"
     )
 
 
@@ -44,7 +57,15 @@ def test_only_samples_of_the_same_route_apply() -> None:
 
 @pytest.mark.parametrize(
     ("path", "omit"),
-    [("watchers", "watchers"), ("data.watchers", "watchers"), ("project.members", "project"), ("data.p.ids", "p")],
+    [
+        ("watchers", "watchers"),
+        ("data.watchers", "watchers"),
+        ("project.members", "project"),
+        ("data.p.ids", "p"),
+        ("cc[].id", "cc"),
+        ("data.cc[].id", "cc"),
+        ("team.who[]", "team"),
+    ],
 )
 def test_omitted_fields_cause_no_warning(path: str, omit: str) -> None:
     assert warnings(f'users = ["{path}"]\nomit = ["{omit}"]') == []

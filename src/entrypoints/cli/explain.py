@@ -2,24 +2,33 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from domain.broker_messages import Message
+from domain.conditions import described
 from domain.endpoints import Endpoint
 from domain.events import Event, Unreadable, read_event
 from domain.missing_field_warnings import unfilled_templates
+from domain.payload_paths import values_at
 from domain.planning import plan
 from domain.plans import Plan
 from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.herald_v1 import sse_block
 from domain.protocol.plain_envelopes import plain_text, to_rfc3339
-from domain.routes import RouteTable
+from domain.routes import Route, RouteTable
 from domain.safe_text import visible
 from domain.streams import Content, Entry, feed_stream, inbox_of
 
 # The id of events without an id of their own. In the server, such an event is identified by its position at the broker.
 NO_ID: Final = "herald-explain"
+
+# Why an event is ignored, by its reason.
+_IGNORED: Final = {
+    "tombstone": "it has no value, and no route of its topic stores it as a dead letter",
+    "filtered": "it does not fulfil the conditions of any route of its source and type",
+    "excluded": "routes exclude every user that it names",
+}
 
 
 def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -> str:
@@ -36,7 +45,7 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
     if own and (field := _id_field(event, made)):
         yield f"             its id is in {field}: a later event with the same {field} is a duplicate and is not stored"
     if event is not None:
-        yield from _route_lines(event, table)
+        yield from _route_lines(event, table, made)
     for addressed in made.addressed:
         yield f"recipients   {', '.join(addressed.users)}"
         yield f"streams      {', '.join(map(inbox_of, addressed.users))}"
@@ -57,7 +66,7 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
     for sign_out in made.sign_outs:
         yield f"sign-out     {sign_out.user}: revokes all tokens issued up to {to_rfc3339(sign_out.not_before)}"
     if made.ignored:
-        yield f"ignored      {made.ignored}: it has no value, and no route of its topic stores it as a dead letter"
+        yield f"ignored      {made.ignored}: {_IGNORED[made.ignored]}"
     elif made.dead_letter:
         yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
     elif not (made.addressed or made.broadcasts or made.deliveries or made.sign_outs):
@@ -79,15 +88,36 @@ def _event(message: Message) -> Event | None:
         return None
 
 
-def _route_lines(event: Event, table: RouteTable) -> Iterator[str]:
-    """Yields a line for each route that matches the event: the profile, and the number of the route in its file,
-    counted from 1. The lines after it name the fields that the texts of the route need and the event does not have."""
+def _route_lines(event: Event, table: RouteTable, made: Plan) -> Iterator[str]:
+    """Yields a line for each route that matches the source and type of the event: the profile, and the number of the
+    route in its file, counted from 1. The lines after it name the conditions that the event does not fulfil, or the
+    fields that the texts of the route need and the event does not have, and the users that the route leaves out."""
     candidates = table.for_source(event.source)
     for profile in table.profiles:
         for number, route in enumerate(profile.routes, 1):
             if route in candidates and route.type in (None, event.type):
-                yield f"route        {profile.profile}, route {number} ({route.source})"
-                yield from (f"             {loss}" for loss in unfilled_templates(route, event.payload))
+                unfulfilled = list(_unfulfilled(route, event.payload))
+                without_effect = ": does not apply" if unfulfilled else ""
+                yield f"route        {profile.profile}, route {number} ({route.source}){without_effect}"
+                about = unfulfilled or [*unfilled_templates(route, event.payload), *_exclusions(route, made)]
+                yield from (f"             {line}" for line in about)
+
+
+def _unfulfilled(route: Route, payload: Any) -> Iterator[str]:
+    """Yields a line for each condition of the route that the payload does not fulfil."""
+    if route.when and type(payload) is not dict:
+        yield "when: only a JSON object can fulfil conditions"
+        return
+    for condition in route.conditions:
+        found = values_at(payload, condition.path)
+        if not condition.accepts(found):
+            yield f"when.{condition.path}: expected {condition.expected}, found {described(found)}"
+
+
+def _exclusions(route: Route, made: Plan) -> Iterator[str]:
+    names = dict.fromkeys(name for one in made.left_out if one.route is route for name in one.names)
+    if names:
+        yield f"exclude: leaves out {', '.join(names)}"
 
 
 def _endpoints_line(content: Content, table: RouteTable, is_notification: bool) -> str:

@@ -9,6 +9,7 @@ import click
 
 from domain.endpoints import Endpoint
 from domain.missing_field_warnings import warnings_of_missing_fields
+from domain.path_warnings import warnings_of_paths
 from domain.recipient_list_warnings import warnings_of_lists
 from domain.routes import Profile, Route, RoutesInvalid, RouteTable
 from domain.setting_parsers import items
@@ -68,7 +69,7 @@ def _describe(file: str, profile: Profile) -> None:
         click.echo(f"  {number}. {_described(route)}")
     for endpoint in profile.endpoints:
         click.echo(f"  {endpoint.name}: {'; '.join(_keys(endpoint))}")
-    for warning in (*warnings_of_lists(profile), *warnings_of_missing_fields(profile)):
+    for warning in (*warnings_of_lists(profile), *warnings_of_missing_fields(profile), *warnings_of_paths(profile)):
         click.echo(f"{file}: warning: {warning}", err=True)
 
 
@@ -81,7 +82,9 @@ def _counted(profile: Profile) -> str:
 
 def _described(route: Route) -> str:
     keys = {
+        "when": ", ".join(route.when),
         "users": ", ".join(route.users),
+        "exclude": ", ".join(route.exclude),
         "feed": route.feed,
         **dict(table.summary for table in route.channels),
         "sign-out": route.sign_out,
