@@ -99,7 +99,8 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         tuple[PayloadPath, ...],
         msgspec.Meta(
             description="The paths of the recipients. The value at each path is a user's id (a string or a whole"
-            " number), or a list of ids. An id that occurs several times counts once."
+            " number), or a list of ids; `watchers[].id` leads into a list. An id that occurs several times counts"
+            " once."
         ),
     ] = ()
     exclude: Annotated[

@@ -13,6 +13,7 @@ from domain.event_limits import Limits
 from domain.events import decode_json
 from domain.nesting_limit import too_deep
 from domain.notifications import read_page_cursor
+from domain.payload_paths import fault_in_path, steps_of
 from domain.planning import plan
 from domain.positions import read_cursor
 from domain.protocol.commands import read_command
@@ -47,6 +48,17 @@ omit = ["to"]
 source = "raw"
 feed = "news"
 envelope = "raw"
+[[routes]]
+source = "conditional"
+when = { "to" = ["ada", 9, true], "to[][]" = { present = true } }
+users = ["to"]
+exclude = ["x[]", "data.x[].title"]
+[[routes]]
+source = "conditional"
+when = { "x[].a.b.c.d" = { min = 1 }, "data.x[][]" = { present = false } }
+users = ["x[].title", "to[]"]
+exclude = ["to", "mail"]
+email = { to = "mail", subject = "{title}", template = "order.html" }
 """
 )
 
@@ -86,6 +98,7 @@ EVENTS: Final[dict[str, Callable[[str], Any]]] = {
 }
 PLANS: Final[dict[str, Callable[[str], Any]]] = {
     "plan": lambda text: plan(message("direct", text), ROUTES, Limits(EVENT)),
+    "plan by conditions": lambda text: plan(message("conditional", text), ROUTES, Limits(EVENT)),
     "plan of raw": lambda text: plan(message("raw", text), ROUTES, Limits(EVENT)),
     "decode_json": decode_json,
 }
@@ -98,6 +111,24 @@ def test_reading_text_takes_linear_time(read: str, shape: str) -> None:
     act = (EVENTS | PLANS | COMMANDS)[read]
     for make in (hostile, closed):
         assert_linear(act, lambda size, make=make: make(shape, size), 20_000)
+
+
+@pytest.mark.parametrize("path", ["to[].id", "to[].a[].id", "to[]"])
+def test_conditions_and_exclusions_of_many_elements_take_linear_time(path: str) -> None:
+    routes = table(f"""
+profile = "p"
+[[routes]]
+source = "t"
+when = {{ "{path}" = [{", ".join(map(str, range(1000)))}] }}
+users = ["{path}"]
+exclude = ["by[].id", "by[]"]
+""")
+
+    def event(elements: int) -> str:
+        people = ",".join(f'{{"id":"u{number}","a":[{{"id":{number}}},[]]}}' for number in range(elements))
+        return f'{{"to":[{people},999],"by":[{people}]}}'
+
+    assert_linear(lambda text: plan(message("t", text), routes, Limits(EVENT * 100)), event, 5_000)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +147,9 @@ def test_reading_text_takes_linear_time(read: str, shape: str) -> None:
         (validate_template, "{", "a."),
         (lambda text: fill(text, VerbatimFields({"a": 1.5}, '{"a":1.5}')), "", "{a"),
         (lambda text: masked_in(text, "a@b.c"), "", "a@"),
+        (steps_of, "", "[]"),
+        (steps_of, "", "[]a."),
+        (fault_in_path, "", "a[]."),
         (lambda text: masked_in(text, "aaaaaaaaaaaaaaaaaaaa@b.c"), "", "a"),
     ],
 )

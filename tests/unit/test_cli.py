@@ -431,7 +431,8 @@ class TestRoutes:
 
     def test_explain_names_conditions_and_exclusions(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(
-            'profile = "desk"\n[[routes]]\nsource = "t"\nwhen = { "ticket.size" = { min = 3 }, kind = ["bug", "task"] }\n'
+            'profile = "desk"\n[[routes]]\nsource = "t"\n'
+            'when = { "ticket.size" = { min = 3 }, kind = ["bug", "task"] }\n'
             'users = ["to"]\n[[routes]]\nsource = "t"\nusers = ["watchers[].id"]\nexclude = ["by"]\n'
         )
         arguments = ("routes", "explain", str(file), "-", "--source", "t")

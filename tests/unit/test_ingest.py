@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -16,11 +16,14 @@ from application.ports.backplane import BackplaneUnavailable
 from application.ports.event_source import Batch, NotAcknowledged
 from application.ports.store import Recorded, StoreUnavailable
 from domain.broker_messages import Message
-from domain.event_limits import Limits
+from domain.event_limits import NO_LIMITS, Limits
 from domain.plans import Plan
+from domain.routes import RouteTable
 from domain.streams import Entry, SignOut
 from tests.support.core import FaultyStore, HandClock, message, settle, table
 from tests.support.reading import until
+
+ROUTES: Final = table()
 
 
 class Rig:
@@ -35,10 +38,12 @@ class Rig:
         self.ingest = self.ingest_with(Limits(event_bytes=500))
         self.consumer = ConsumeEvents(self.ingest, self.source, RetryPolicy(0.001, 0.004))
 
-    def ingest_with(self, limits: Limits, policy: StoragePolicy | None = None) -> IngestEvents:
+    def ingest_with(
+        self, limits: Limits, policy: StoragePolicy | None = None, table: RouteTable = ROUTES
+    ) -> IngestEvents:
         store_plans = StorePlans(self.store, HandClock(), policy or StoragePolicy())
-        note_duplicates = NoteDuplicates(table(), HandClock(), self.counters)
-        return IngestEvents(table(), store_plans, self.backplane, self.counters, note_duplicates, limits)
+        note_duplicates = NoteDuplicates(table, HandClock(), self.counters)
+        return IngestEvents(table, store_plans, self.backplane, self.counters, note_duplicates, limits)
 
     async def inbox(self, user: str = "ada") -> list[str]:
         self.store.fault = None
@@ -179,6 +184,17 @@ async def test_poison_events_do_not_affect_other_events_of_their_batch(rig: Rig)
     assert rig.counters.dead_letters["tombstone"] == 0
     assert rig.counters.ignored == {"tombstone": 1}
     assert rig.counters.planned == 2
+
+
+async def test_filtered_and_excluded_events_are_counted_and_acknowledged(rig: Rig) -> None:
+    route = '[[routes]]\nsource = "t"\nwhen = { kind = ["a"] }\nusers = ["to"]\nexclude = ["by"]\n'
+    rig.ingest = rig.ingest_with(NO_LIMITS, table=table(f'profile = "p"\n{route}'))
+    payloads = [{"kind": "b"}, {"kind": "a", "to": "bob", "by": "bob"}, {"kind": "a", "to": "ada"}, {"kind": ["c"]}]
+    await once(rig, *(message("t", payload, f"e{number}") for number, payload in enumerate(payloads)))
+    assert rig.counters.ignored == {"filtered": 2, "excluded": 1}
+    assert (rig.counters.planned, rig.counters.dead_letters) == (1, {})
+    assert len(rig.source.acknowledged) == 4
+    assert await rig.inbox() == ["e2"]
 
 
 async def test_events_entries_duplicates_and_dead_letters_are_counted(rig: Rig) -> None:

@@ -23,7 +23,11 @@ class EmailTable(ChannelTable, frozen=True):
     help: ClassVar[str] = "A mail for each event: see [Mails](#mails) and [mail.md](mail.md)."
 
     to: Annotated[
-        PayloadPath, msgspec.Meta(description="The path of the address in the payload, or of a list of addresses.")
+        PayloadPath,
+        msgspec.Meta(
+            description="The path of the address in the payload, or of a list of addresses; `watchers[].email` leads"
+            " into a list."
+        ),
     ]
     subject: Annotated[
         TextTemplate,
