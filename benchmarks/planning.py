@@ -12,7 +12,7 @@ from domain.broker_messages import Message
 from domain.planning import plan
 from domain.routes import RouteTable
 from domain.routes_file import read_profile
-from entrypoints.profiles.loader import EVERY, shipped, shipped_table
+from entrypoints.profiles.loader import EVERY, shipped
 
 SOURCES: Final = 50
 ROUTES_OF_A_SOURCE: Final = 4
@@ -39,7 +39,7 @@ inbox = {{ title = "{{ticket.subject}}", message = "{{comment.author}} wrote {{c
 async def conditions(rounds: int) -> list[Row]:
     """Compares the time to plan an event with 200 routes that have `when` and `exclude`, and with the shipped ones."""
     many, comments = _conditional_table(), [_comment(number) for number in range(SOURCES * ROUTES_OF_A_SOURCE)]
-    few = shipped_table(shipped([EVERY]))
+    few = RouteTable(shipped([EVERY]))
     samples = [
         _message(sample.source, sample.payload, number)
         for number, sample in enumerate(sample for profile in few.profiles for sample in profile.samples)
