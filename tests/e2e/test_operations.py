@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
+from pathlib import Path
 from socket import gethostname
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -11,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.clients import connect, frame, publish, stream
 from tests.support.server import Server
+
+METRICS_PAGE: Final = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 @pytest.fixture
@@ -55,6 +59,29 @@ async def test_metrics_follow_the_accept_header(dev_server: Server, client: http
     for name in ("request", "store_write"):
         (count,) = [one.value for one in families[f"herald_{name}_seconds"].samples if one.name.endswith("_count")]
         assert count >= 1
+
+
+async def test_scraped_metrics_are_those_of_the_page(dev_server: Server, client: httpx.AsyncClient) -> None:
+    """Names, types and labels at `/metrics` of a server in use are those that docs/metrics.md lists."""
+    await publish(dev_server, "order.created", {"order_id": "o-1", "customer_email": "kim@example.com"}, id="scraped")
+    await publish(dev_server, "order.created", {"order_id": "o-1", "customer_email": "kim@example.com"}, id="scraped")
+    listed = {}
+    for name, kind, labels in re.findall(
+        r"^\| `(herald_\w+)` \| (\w+) \| [^|]+ \| ([^|]+) \|", METRICS_PAGE.read_text(), re.MULTILINE
+    ):
+        listed[name] = (kind, set(re.findall(r"(?:^|; )`(\w+)`: ", labels)))
+    async with connect(dev_server.ws_url + "/ws?user_id=ada", subprotocols=["herald.v1"]) as socket:
+        await frame(socket)
+        text = (await client.get("/metrics", headers={"accept": "text/plain"})).text
+    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE))
+    # The format of Prometheus has no type `info`.
+    assert types == {name: "gauge" if kind == "info" else kind for name, (kind, _) in listed.items()}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            name = re.sub(r"_(bucket|sum|count)\Z", "", sample.name) if family.type == "histogram" else sample.name
+            assert set(sample.labels) - {"le"} == listed[name][1], sample
+    seen = {family.name for family in text_string_to_metric_families(text) if family.samples}
+    assert {"herald_sessions_open", "herald_duplicate_events", "herald_deliveries", "herald_source_ready"} <= seen
 
 
 async def test_the_front_page_follows_the_accept_header(client: httpx.AsyncClient) -> None:

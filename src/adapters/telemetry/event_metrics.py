@@ -1,0 +1,132 @@
+"""Metrics of events: what was consumed, and what became of it."""
+
+from typing import Final
+
+from adapters.telemetry.declarations import Alert, Label, Metric, Section, by_label, single
+from application.ingest.note_duplicates import DEFAULT as DUPLICATES
+
+_BROKER: Final = Label("broker", "the brokers of the loaded profiles, and `memory` for events published over HTTP")
+
+EVENTS: Final = Section(
+    "Events",
+    (
+        Metric(
+            "herald_events_in",
+            "counter",
+            "events",
+            "Events that were consumed from a broker or published over HTTP, and stored.",
+            lambda now: by_label(now.counters.events_in),
+            (_BROKER,),
+        ),
+        Metric(
+            "herald_events_planned",
+            "counter",
+            "events",
+            "Events that every matching route could process. Duplicates are included.",
+            lambda now: single(now.counters.planned),
+        ),
+        Metric(
+            "herald_entries_stored",
+            "counter",
+            "entries",
+            "Notifications and broadcasts that were stored.",
+            lambda now: single(now.counters.stored),
+        ),
+        Metric(
+            "herald_dead_letters",
+            "counter",
+            "events",
+            "Events that could not be processed and became dead letters.",
+            lambda now: by_label(now.counters.dead_letters),
+            (Label("reason", "the reason codes of dead letters, about 20"),),
+            (
+                Alert(
+                    "HeraldDeadLetters",
+                    "sum by (reason) (increase(herald_dead_letters_total[15m])) > 0",
+                    0,
+                    "Events became dead letters and reached nobody. `herald dead-letters list` shows them with their"
+                    " reasons. Correct the route or the producer, then replay them.",
+                ),
+            ),
+        ),
+        Metric(
+            "herald_events_ignored",
+            "counter",
+            "events",
+            "Events that lead to nothing and were not stored.",
+            lambda now: by_label(now.counters.ignored),
+            (Label("reason", "codes: `tombstone` is a Kafka record without a value"),),
+        ),
+        Metric(
+            "herald_events_unwanted",
+            "counter",
+            "events",
+            "Events that a RabbitMQ queue delivered although their route was removed.",
+            lambda now: by_label(now.counters.unwanted),
+            (Label("key", "the binding keys of removed routes, until their bindings are removed after 24 h"),),
+        ),
+        Metric(
+            "herald_duplicates",
+            "counter",
+            "events",
+            "Events that brought nothing new, because an event with the same identity was stored before.",
+            lambda now: single(now.counters.duplicates),
+        ),
+        Metric(
+            "herald_duplicate_events",
+            "counter",
+            "events",
+            "The same events as in `herald_duplicates_total`, by source and route.",
+            lambda now: list(now.counters.duplicates_by_route.items()),
+            (
+                Label(
+                    "source",
+                    f"topics and routing keys; after {DUPLICATES.max_sources:,} pairs of source and route, `other`",
+                ),
+                Label("route", "`<profile>/<number>` of the route; empty for events without one"),
+            ),
+        ),
+        Metric(
+            "herald_acknowledge_failures",
+            "counter",
+            "batches",
+            "Batches of events that were stored, but could not be acknowledged to the broker. The broker delivers them"
+            " again, and they are counted as duplicates.",
+            lambda now: single(now.counters.acknowledge_failures),
+        ),
+        Metric(
+            "herald_source_ready",
+            "gauge",
+            "0 or 1",
+            "1 if events are being consumed from the broker, otherwise 0.",
+            lambda now: [((source.name,), float(source.ready)) for source in now.sources],
+            (_BROKER,),
+            (
+                Alert(
+                    "HeraldSourceNotReady",
+                    "min by (instance, broker) (herald_source_ready) == 0",
+                    5,
+                    "A node consumes no events from this broker. `/health` of the node has the reason.",
+                ),
+            ),
+        ),
+        Metric(
+            "herald_source_lag",
+            "gauge",
+            "events",
+            "Events that wait at the broker, on Kafka in the partitions that this node reads. Absent while the number"
+            " is unknown, and for RabbitMQ, which reports the length of its queue itself.",
+            lambda now: [((source.name,), source.lag) for source in now.sources if source.lag is not None],
+            (_BROKER,),
+            (
+                Alert(
+                    "HeraldLag",
+                    "sum by (broker) (herald_source_lag) > 10000",
+                    10,
+                    "Events are published faster than they are stored, or cannot be stored. Check the database, and"
+                    " `/health` of the nodes. 10,000 is an example: choose what your brokers may hold.",
+                ),
+            ),
+        ),
+    ),
+)
