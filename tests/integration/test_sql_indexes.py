@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import event
 
 from adapters.clock import Uuid7Factory
+from adapters.sql.backlog import SqlBacklog
 from adapters.sql.database import Database
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes
@@ -109,21 +110,50 @@ async def test_every_query_of_deliveries_uses_an_index(database: Database, postg
         lambda: deliveries.retry(some.id),
         lambda: record(store, order("new", "kim@example.com")),
         lambda: SqlRetention(database).prune(keeping, datetime.now(UTC)),
+        lambda: SqlBacklog(database).count(1_000),
     ]
     asked = await asked_by(database, questions)
     assert len(asked) >= len(questions)
     await check_indexes(database, asked, "deliveries", "delivery_attempts")
 
 
-async def test_sqlite_finds_due_deliveries_by_an_index(tmp_path: Path) -> None:
+WAITING = """
+UPDATE deliveries SET channel = 'push', status = 'waiting' WHERE status <> 'pending' AND order_id LIKE 'o-1%';
+INSERT INTO dead_letters (id, identity, source, event_id, reason, detail, letter, kept_at)
+SELECT gen_random_uuid(), sha256(n::text::bytea), 'order', 'e' || n, 'no_route', repeat('x', 200),
+    repeat('x', 2000)::bytea, now()
+FROM generate_series(1, 20000) n;
+"""
+
+
+async def test_counting_what_waits_reads_indexes(database: Database, postgres: Postgres) -> None:
+    """The rows of dead letters and deliveries are large: to count them, PostgreSQL reads an index only."""
+    url = database.engine.url.render_as_string(hide_password=False)
+    postgres.psql(ORDERS, url)
+    postgres.psql(WAITING, url)
+    postgres.psql("VACUUM ANALYZE", url)
+    asked = await asked_by(database, [lambda: SqlBacklog(database).count(1_000)])
+    pending, oldest_pending, waiting, oldest_waiting, letters = [await plan_of(database, *one) for one in asked.items()]
+    for counted in (pending, waiting, letters):
+        assert "Index Only Scan" in counted, counted
+    for oldest in (oldest_pending, oldest_waiting):
+        assert "Index Scan using ix_deliveries_status_id" in oldest, oldest
+        assert "Sort" not in oldest, oldest
+
+
+async def test_sqlite_finds_due_and_waiting_deliveries_by_indexes(tmp_path: Path) -> None:
     async with STORES["sqlite"]((tmp_path, lambda: None)) as stores:
         await record(stores.store, order("e", "kim@example.com"))
         database = Database(f"sqlite+aiosqlite:///{tmp_path}/herald.db")
         asked = await asked_by(database, [lambda: SqlDeliveries(database).claim("email", 20, 60)])
-        async with database.engine.connect() as connection:
-            ((statement, parameters),) = [one for one in asked.items() if one[0].startswith("WITH due")]
-            steps = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            assert "ix_deliveries_status_due_at" in str(steps.all())
+        claim = next(one for one in asked.items() if one[0].startswith("WITH due"))
+        assert "ix_deliveries_status_due_at" in await sqlite_plan_of(database, *claim)
+        asked = await asked_by(database, [lambda: SqlBacklog(database).count(100)])
+        pending, oldest, waiting, letters = [await sqlite_plan_of(database, *one) for one in asked.items()]
+        assert "SEARCH deliveries USING COVERING INDEX" in pending, pending
+        assert "SEARCH deliveries USING INDEX ix_deliveries_status_id" in oldest, oldest
+        assert "SEARCH deliveries USING INDEX" in waiting, waiting
+        assert "USING COVERING INDEX" in letters, letters
         await database.close()
 
 
@@ -142,9 +172,18 @@ async def asked_by(database: Database, questions: list[Callable[[], Any]]) -> di
 
 
 async def check_indexes(database: Database, asked: dict[str, Any], *tables: str) -> None:
+    for statement, parameters in asked.items():
+        steps = await plan_of(database, statement, parameters)
+        for table in tables:
+            assert f"Seq Scan on {table}" not in steps, f"{statement}\n{steps}"
+
+
+async def sqlite_plan_of(database: Database, statement: str, parameters: Any) -> str:
     async with database.engine.connect() as connection:
-        for statement, parameters in asked.items():
-            explained = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
-            steps = "\n".join(explained.scalars())
-            for table in tables:
-                assert f"Seq Scan on {table}" not in steps, f"{statement}\n{steps}"
+        return str((await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all())
+
+
+async def plan_of(database: Database, statement: str, parameters: Any) -> str:
+    """Return PostgreSQL's plan for a statement, one step a line."""
+    async with database.engine.connect() as connection:
+        return "\n".join((await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)).scalars())

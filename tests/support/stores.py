@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from adapters.clock import SystemClock, Uuid7Factory
+from adapters.memory.backlog import MemoryBacklog
 from adapters.memory.bindings import MemoryBindings
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.deliveries import MemoryDeliveries
@@ -19,6 +20,7 @@ from adapters.memory.retention import MemoryRetention
 from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
+from adapters.sql.backlog import SqlBacklog
 from adapters.sql.database import TIMEOUTS, Database, Timeouts
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
@@ -30,6 +32,7 @@ from adapters.sql.schema import Schema
 from adapters.sql.settings import Pooler
 from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
+from application.ports.backlog import Backlog
 from application.ports.bindings import Bindings
 from application.ports.dead_letters import DeadLetters
 from application.ports.deliveries import Deliveries
@@ -57,6 +60,7 @@ class Stores:
     retention: Retention
     start_offsets: StartOffsets
     bindings: Bindings
+    backlog: Backlog
 
 
 # What a store is opened with: a folder for files, and a function that returns a PostgreSQL.
@@ -75,6 +79,7 @@ async def memory(_: Place) -> AsyncIterator[Stores]:
         MemoryRetention(records),
         MemoryStartOffsets(),
         MemoryBindings(records),
+        MemoryBacklog(records, SystemClock()),
     )
 
 
@@ -94,6 +99,7 @@ async def sql(
             SqlRetention(database),
             SqlStartOffsets(database),
             SqlBindings(database),
+            SqlBacklog(database),
         )
     finally:
         await database.close()

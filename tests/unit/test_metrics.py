@@ -1,6 +1,7 @@
 """Declarations of metrics are complete and consistent, docs/metrics.md is made from them, and samples are what was
 counted."""
 
+import asyncio
 import re
 from collections import Counter
 from pathlib import Path
@@ -16,16 +17,22 @@ from adapters.telemetry.declarations import Readings
 from adapters.telemetry.metrics_page import page
 from adapters.telemetry.prometheus import PrometheusExposition
 from application.counters import Counters, Histogram
+from application.ports.backlog import PendingDeliveries, Waiting
 from application.ports.event_source import SourceStatus
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 ABOUT = {"node": "a", "service": "herald", "version": "0"}
 
 
-def render(counters: Counters, *sources: SourceStatus) -> str:
+def render(counters: Counters, *sources: SourceStatus, waiting: Waiting | None = None) -> str:
     hub = SimpleNamespace(sessions=[])
     consumers = [SimpleNamespace(source=SimpleNamespace(status=lambda status=status: status)) for status in sources]
-    return PrometheusExposition(counters, hub, consumers, ABOUT).render("text/plain")[0].decode()
+
+    async def report_backlog() -> Waiting | None:
+        return waiting
+
+    exposition = PrometheusExposition(counters, hub, consumers, report_backlog, ABOUT)
+    return asyncio.run(exposition.render("text/plain"))[0].decode()
 
 
 def families(text: str) -> dict[str, Any]:
@@ -101,6 +108,26 @@ def test_an_unknown_lag_is_absent() -> None:
     assert [(one.labels, one.value) for one in found["herald_source_lag"].samples] == [({"broker": "rabbitmq"}, 7)]
 
 
+def test_what_waits_is_reported_and_is_absent_while_the_store_is_unavailable() -> None:
+    waiting = Waiting({"email": PendingDeliveries(3, 90.5), "push": PendingDeliveries()}, 7)
+    found = families(render(Counters(), waiting=waiting))
+    shown = {
+        (name, one.labels.get("channel")): one.value
+        for name in ("herald_deliveries_pending", "herald_deliveries_pending_age_seconds", "herald_dead_letters_stored")
+        for one in found[name].samples
+    }
+    assert shown == {
+        ("herald_deliveries_pending", "email"): 3,
+        ("herald_deliveries_pending", "push"): 0,
+        ("herald_deliveries_pending_age_seconds", "email"): 90.5,
+        ("herald_deliveries_pending_age_seconds", "push"): 0,
+        ("herald_dead_letters_stored", None): 7,
+    }
+    found = families(render(Counters(), waiting=None))
+    assert [found[name].samples for name, _ in shown] == [[]] * 5
+    assert found["herald_events_planned"].samples
+
+
 @given(value=st.text(max_size=20))
 def test_a_label_can_have_any_text(value: str) -> None:
     counters = Counters()
@@ -122,7 +149,8 @@ def test_samples_have_the_declared_labels() -> None:
     counters.duplicates_by_route.clear()
     counters.duplicates_by_route["x", "shop/1"] += 1
     counters.count_attempt("email", "sent")
-    readings = Readings(counters, SimpleNamespace(sessions=[]), [SourceStatus("kafka", True, lag=1)], ABOUT)
+    status, waiting = SourceStatus("kafka", True, lag=1), Waiting({"email": PendingDeliveries()}, 0)
+    readings = Readings(counters, SimpleNamespace(sessions=[]), [status], waiting, ABOUT)
     for metric in METRICS:
         values = metric.read(readings)
         if metric.kind == "histogram":

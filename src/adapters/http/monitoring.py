@@ -12,6 +12,8 @@ from adapters.http.openapi.operation_parts import also_answers, problems
 from application.counters import Counters
 from application.hub.hub import Hub
 from application.operations.health import Health, ReportHealth
+from application.operations.report_backlog import ReportBacklog
+from application.ports.backlog import Waiting
 from application.ports.clock import Clock
 from application.ports.exposition import Exposition
 from application.ports.health_check import CheckResult
@@ -115,13 +117,15 @@ async def metrics(
     counters: FromDishka[Counters],
     clock: FromDishka[Clock],
     exposition: FromDishka[Exposition],
+    report_backlog: FromDishka[ReportBacklog],
     about: FromDishka[About],
 ) -> Response[Any]:
     """Returns the metrics of this node, as JSON by default. If the `Accept` header contains `text/plain`, returns the
-    Prometheus text format; if it contains `application/openmetrics-text`, returns the OpenMetrics format."""
+    Prometheus text format; if it contains `application/openmetrics-text`, returns the OpenMetrics format. In JSON,
+    `waiting` is null while the database is unavailable."""
     accept = request.headers.get("accept", "")
     if "text/plain" in accept or "openmetrics" in accept:
-        content, media_type = exposition.render(accept)
+        content, media_type = await exposition.render(accept)
         return Response(content, headers={"content-type": media_type})
     now = to_rfc3339(clock.now())
     body = {
@@ -145,6 +149,7 @@ async def metrics(
         "pushed": counters.pushed,
         "deliveries": counters.deliveries,
         "mailAttempts": counters.mails,
+        "waiting": _waiting(await report_backlog()),
         "sessions": {"open": len(hub.sessions), "opened": counters.sessions, "closed": counters.closes},
     }
     return Response(body)
@@ -163,6 +168,16 @@ def _service(check: CheckResult) -> dict[str, str]:
 def _consumer(counters: Counters) -> dict[str, Any]:
     # The monitoring of a replaced service reads maxCacheSize, the size limit of a cache. Herald has no such cache.
     return {"processedMessagesCount": sum(counters.events_in.values()), "maxCacheSize": None}
+
+
+def _waiting(waiting: Waiting | None) -> dict[str, Any] | None:
+    if waiting is None:
+        return None
+    deliveries = {
+        channel: {"pending": one.count, "oldestAgeSeconds": one.oldest_age_s}
+        for channel, one in waiting.deliveries.items()
+    }
+    return {"deliveries": deliveries, "deadLetters": waiting.dead_letters}
 
 
 def _event_streams(hub: Hub) -> int:

@@ -8,6 +8,7 @@ import msgspec
 
 from application.counters import Counters, Histogram
 from application.hub.hub import Hub
+from application.ports.backlog import Waiting
 from application.ports.event_source import SourceStatus
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram", "info"]
@@ -18,12 +19,13 @@ SUFFIXES: Final[Mapping[Kind, str]] = {"counter": "_total", "info": "_info", "ga
 
 
 class Readings(msgspec.Struct, frozen=True):
-    """What the metrics of one request are read from. `sources`: the status of each event source. `about`: the labels
-    that identify this node, by name."""
+    """What the metrics of one request are read from. `sources`: the status of each event source. `waiting`: what waits
+    in the store; None while that is unavailable. `about`: the labels that identify this node, by name."""
 
     counters: Counters
     hub: Hub
     sources: Sequence[SourceStatus]
+    waiting: Waiting | None
     about: Mapping[str, str]
 
 

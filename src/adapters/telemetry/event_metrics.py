@@ -4,6 +4,7 @@ from typing import Final
 
 from adapters.telemetry.declarations import Alert, Label, Metric, Section, by_label, single
 from application.ingest.note_duplicates import DEFAULT as DUPLICATES
+from application.operations.report_backlog import DEFAULT as BACKLOG
 
 _BROKER: Final = Label("broker", "the brokers of the loaded profiles, and `memory` for events published over HTTP")
 
@@ -39,13 +40,27 @@ EVENTS: Final = Section(
             "Events that could not be processed and became dead letters.",
             lambda now: by_label(now.counters.dead_letters),
             (Label("reason", "the reason codes of dead letters, about 20"),),
-            (
+        ),
+        Metric(
+            "herald_dead_letters_stored",
+            "gauge",
+            "events",
+            f"Dead letters that are stored now, at most {BACKLOG.limit:,}. Read from the database at most every"
+            f" {BACKLOG.max_age_s:g} s; every node reports the same number. Absent while the database is unavailable.",
+            lambda now: single(now.waiting.dead_letters) if now.waiting is not None else (),
+            alerts=(
                 Alert(
                     "HeraldDeadLetters",
-                    "sum by (reason) (increase(herald_dead_letters_total[15m])) > 0",
+                    "max(herald_dead_letters_stored) > 0",
                     0,
-                    "Events became dead letters and reached nobody. `herald dead-letters list` shows them with their"
-                    " reasons. Correct the route or the producer, then replay them.",
+                    "Events became dead letters. `herald dead-letters list` shows them with their reasons. Correct the"
+                    " route or the producer, then replay or drop them: the alert ends when none is left.",
+                ),
+                Alert(
+                    "HeraldDatabaseUnavailable",
+                    "absent(herald_dead_letters_stored)",
+                    5,
+                    "No node could read the database, or Prometheus reads no node.",
                 ),
             ),
         ),

@@ -25,7 +25,8 @@ scrape_configs:
 ```
 
 Counters begin at 0 when a node starts: use them with `rate` or `increase`, and `sum` over the nodes. A counter with
-labels has no sample before the first event with these values. A histogram has the samples `…_bucket` (label `le`),
+labels has no sample before it is first incremented with these values. Gauges of what waits in the database are the same
+on every node: use `max`, not `sum`. A histogram has the samples `…_bucket` (label `le`),
 `…_count` and `…_sum`.
 
 This page is generated from the declarations in the code by `task docs`.

@@ -11,24 +11,32 @@ from adapters.telemetry.declarations import Metric, Readings
 from application.counters import Counters, Histogram
 from application.hub.hub import Hub
 from application.ingest.ingest_events import ConsumeEvents
+from application.operations.report_backlog import ReportBacklog
 
 
 class PrometheusExposition:
     """Implements the port Exposition: renders all metrics of this node in a format that the `Accept` header selects."""
 
     def __init__(
-        self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents], about: Mapping[str, str]
+        self,
+        counters: Counters,
+        hub: Hub,
+        consumers: Sequence[ConsumeEvents],
+        report_backlog: ReportBacklog,
+        about: Mapping[str, str],
     ) -> None:
         """`about` has the labels of the metric `herald_node_info`, which identify this node, by name."""
         self._counters = counters
         self._hub = hub
         self._consumers = consumers
+        self._report_backlog = report_backlog
         self._about = about
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         encode, media_type = choose_encoder(accept)
         sources = tuple(consumer.source.status() for consumer in self._consumers)
-        return encode(_Families(Readings(self._counters, self._hub, sources, self._about))), media_type
+        waiting = await self._report_backlog()
+        return encode(_Families(Readings(self._counters, self._hub, sources, waiting, self._about))), media_type
 
 
 class _Families(Collector):

@@ -6,6 +6,6 @@ from typing import Protocol
 class Exposition(Protocol):
     """Renders the metrics of this process as text, for `/metrics`."""
 
-    def render(self, accept: str) -> tuple[bytes, str]:
+    async def render(self, accept: str) -> tuple[bytes, str]:
         """Returns the metrics as text, and its media type. `accept` is the `Accept` header of the request: the format
         is OpenMetrics if the header allows it, otherwise the Prometheus text format."""

@@ -17,6 +17,7 @@ from application.ingest.publish import MAX_EVENTS
 from application.ingest.store_plans import StoragePolicy
 from application.operations.health import HealthPolicy
 from application.operations.prune_store import PruningPolicy
+from application.operations.report_backlog import BacklogPolicy
 from application.operations.retention_settings import RetentionSettings
 from application.ports.retention import Keeping
 from domain.routes import RouteTable
@@ -32,6 +33,7 @@ POLICIES: Final[Sequence[msgspec.Struct]] = (
     HandlingPolicy(),
     BulkChangePolicy(),
     PruningPolicy(),
+    BacklogPolicy(),
     Pace(),
 )
 

@@ -21,6 +21,8 @@ from application.inbox.set_preferences import SetPreferences
 from application.ingest.ingest_events import ConsumeEvents
 from application.live.followable_streams import FollowableStreams
 from application.live.open_session import OpenSession
+from application.operations.report_backlog import BacklogPolicy, ReportBacklog
+from application.ports.backlog import Backlog
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock, IdFactory
 from application.ports.exposition import Exposition
@@ -40,7 +42,7 @@ from entrypoints.wiring.web_access import Web
 
 
 class Core(Provider):
-    """Provides the clock, the factory of ids, the counters, and the rendering of metrics."""
+    """Provides the clock, the factory of ids, the counters, the backlog of the store, and the rendering of metrics."""
 
     scope = Scope.APP
 
@@ -49,9 +51,22 @@ class Core(Provider):
     counters = provide(Counters)
 
     @provide
-    def exposition(self, counters: Counters, hub: Hub, consumers: Sequence[ConsumeEvents], about: About) -> Exposition:
+    def report_backlog(
+        self, backlog: Backlog, clock: Clock, channels: OutboundChannels, policy: BacklogPolicy
+    ) -> ReportBacklog:
+        return ReportBacklog(backlog, clock, [channel.name for channel in channels.all], policy)
+
+    @provide
+    def exposition(
+        self,
+        counters: Counters,
+        hub: Hub,
+        consumers: Sequence[ConsumeEvents],
+        report_backlog: ReportBacklog,
+        about: About,
+    ) -> Exposition:
         labels = {"node": about.node, "service": about.service, "version": about.version}
-        return PrometheusExposition(counters, hub, consumers, labels)
+        return PrometheusExposition(counters, hub, consumers, report_backlog, labels)
 
 
 class UseCases(Provider):
