@@ -30,6 +30,7 @@ class Counters:
 
     def __init__(self) -> None:
         self.events_in: Counter[str] = Counter()  # by broker
+        self.events: Counter[tuple[str, str, str]] = Counter()  # by source, type and result
         self.planned = 0  # events that became a plan without a dead letter
         self.stored = 0  # notifications and broadcasts
         self.dead_letters: Counter[str] = Counter()  # by reason

@@ -94,6 +94,7 @@ class _Planner:
             self._reason_to_ignore(applied),
             naming or (applied[0] if applied else None),
             tuple(self.left_out),
+            event.type,
         )
 
     def _fulfilled(self, routes: list[Route]) -> list[Route]:

@@ -51,7 +51,7 @@ class Plan(msgspec.Struct, frozen=True):
     event leads to nothing and is not even stored as a dead letter; None for other events. `route` is the route that log
     lines name if the event is a duplicate: the first route for its source that has an `id` (the path of the event's
     id), otherwise the first route that applies to the event. `left_out` are the users and addresses that the event
-    names and routes exclude.
+    names and routes exclude. `type` is the event's own type; None if it has none, or if the event can't be read.
     """
 
     origin: str
@@ -66,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True):
     ignored: str | None = None
     route: Route | None = None
     left_out: tuple[LeftOut, ...] = ()
+    type: str | None = None
 
 
 def refused(plan: Plan, detail: str, reason: DeadLetterReason = "refused_by_store") -> Plan:

@@ -16,7 +16,7 @@ async def store_all(stores: Stores, *events: Sent, parts: int = 1_000) -> tuple[
     pending = store_plans.parts([plan(message(*event), ROUTES) for event in events])
     while len(pending) > parts:
         pending.pop()
-    recorded = [one async for one in store_plans(pending)]
+    recorded = [one.recorded async for one in store_plans(pending)]
     return sum(len(one.entries) for one in recorded), sum(one.duplicates for one in recorded)
 
 

@@ -47,7 +47,7 @@ async def store_all(store: SqlStore, *events: Sent) -> list[Recorded]:
     """Store events as ingest does."""
     store_plans = StorePlans(store, SystemClock(), StoragePolicy())
     parts = store_plans.parts([plan(message(*event), ROUTES) for event in events])
-    return [recorded async for recorded in store_plans(parts)]
+    return [part.recorded async for part in store_plans(parts)]
 
 
 def letters_of(recorded: list[Recorded]) -> list[tuple[str, str]]:

@@ -64,8 +64,8 @@ async def test_memory_while_storing_is_limited_by_the_part_not_the_fan_out(store
     stored = 0
     tracemalloc.start()
     try:
-        async for recorded in store_plans(parts):
-            stored += len(recorded.entries)
+        async for part in store_plans(parts):
+            stored += len(part.recorded.entries)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -113,7 +113,7 @@ async def test_hostile_texts_never_fail_a_batch_on_any_store(stores: Stores) -> 
         for first in range(0, len(events), 100):
             plans = [plan(one, ROUTES) for one in events[first : first + 100]]
             # An exception here would make the consumer retry the same batch forever.
-            async for _recorded in store_plans(store_plans.parts(plans)):
+            async for _part in store_plans(store_plans.parts(plans)):
                 pass
     unread = await stores.inboxes.unread("bob")
     assert unread == len(hostile())

@@ -207,6 +207,12 @@ async def test_events_entries_duplicates_and_dead_letters_are_counted(rig: Rig) 
     assert counters.stored == 4  # a, b, c and the broadcast
     assert counters.duplicates == 1
     assert counters.dead_letters == {"bad_recipient": 1, "too_large": 1}
+    assert counters.events == {
+        ("direct", "", "planned"): 2,
+        ("direct", "", "duplicate"): 1,
+        ("direct", "", "dead_letter"): 2,
+        ("news", "", "planned"): 1,
+    }
     assert (counters.publish_failures, counters.acknowledge_failures) == (0, 0)
 
 

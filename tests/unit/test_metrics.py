@@ -146,6 +146,8 @@ def test_samples_have_the_declared_labels() -> None:
             value.observe(0.1)
         elif isinstance(value, int):
             setattr(counters, name, 1)
+    counters.events.clear()
+    counters.events["x", "y", "planned"] += 1
     counters.duplicates_by_route.clear()
     counters.duplicates_by_route["x", "shop/1"] += 1
     counters.count_attempt("email", "sent")

@@ -45,6 +45,7 @@ class Rig:
         self.store, self.clock = FussyStore(), HandClock()
         self.store_plans = StorePlans(self.store, self.clock, POLICY)
         self.recorded: list[Recorded] = []
+        self.events: list[str] = []
         self.away_after_each = 0
 
     def parts(self, *ids: str) -> deque[Part]:
@@ -56,8 +57,9 @@ class Rig:
         return self.store_plans.parts([plan(one, table()) for one in events])
 
     async def store_all(self, parts: deque[Part]) -> None:
-        async for recorded in self.store_plans(parts):
-            self.recorded.append(recorded)
+        async for stored in self.store_plans(parts):
+            self.recorded.append(stored.recorded)
+            self.events += [one.event_id for one in stored.events]
             self.store.away = self.away_after_each
 
     async def fail(self, parts: deque[Part], times: int = 1, seconds: float = 100) -> None:
@@ -226,6 +228,24 @@ async def test_a_divided_event_counts_as_one_duplicate_if_all_of_it_was_stored(r
     assert sum(len(recorded.entries) for recorded in rig.recorded) == 13
 
 
+async def test_each_event_is_reported_once_with_its_last_part(rig: Rig) -> None:
+    await rig.store_all(rig.fan_out(3, 25, 4))
+    assert rig.events == ["f0", "f1", "f2"]
+    rig.store.refused = {"e3"}
+    rig.events.clear()
+    await rig.store_all(rig.parts(*IDS))
+    assert rig.events == IDS
+
+
+async def test_the_dead_letter_of_a_divided_event_is_reported_with_its_last_part(rig: Rig) -> None:
+    made = plan(message("direct", {"to": [*range(25), "\0"]}, "bad"), table())
+    assert made.dead_letter is not None
+    async for part in rig.store_plans(rig.store_plans.parts([made])):
+        assert all(one.dead_letter is not None for one in part.events)
+        rig.events += [one.event_id for one in part.events]
+    assert rig.events == ["bad"]
+
+
 async def test_an_interrupted_fan_out_continues_where_it_stopped(rig: Rig) -> None:
     rig.away_after_each = 1
     parts = rig.fan_out(25, 1)
@@ -243,7 +263,7 @@ async def test_a_fan_out_repeated_after_a_crash_is_completed(rig: Rig) -> None:
     rig.away_after_each = rig.store.away = 0
     again = StorePlans(rig.store, rig.clock, POLICY)
     parts = again.parts([plan(message("direct", {"to": list(range(25))}, "f0"), table())])
-    recorded = [one async for one in again(parts)]
+    recorded = [one.recorded async for one in again(parts)]
     assert sum(len(one.entries) for one in recorded) == 15
     assert sum(one.duplicates for one in recorded) == 0
     for user in range(25):

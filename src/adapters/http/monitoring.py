@@ -137,6 +137,10 @@ async def metrics(
             "planned": counters.planned,
             "stored": counters.stored,
             "unwanted": counters.unwanted,
+            "byType": [
+                {"source": source, "type": type, "result": result, "count": count}
+                for (source, type, result), count in counters.events.items()
+            ],
             "duplicates": counters.duplicates,
             "duplicatesByRoute": [
                 {"source": source, "route": route, "count": count}

@@ -3,6 +3,7 @@
 from typing import Final
 
 from adapters.telemetry.declarations import Alert, Label, Metric, Section, by_label, single
+from application.ingest.count_events import DEFAULT as TYPES
 from application.ingest.note_duplicates import DEFAULT as DUPLICATES
 from application.operations.report_backlog import DEFAULT as BACKLOG
 
@@ -18,6 +19,31 @@ EVENTS: Final = Section(
             "Events that were consumed from a broker or published over HTTP, and stored.",
             lambda now: by_label(now.counters.events_in),
             (_BROKER,),
+        ),
+        Metric(
+            "herald_events",
+            "counter",
+            "events",
+            "Events that were consumed, by what became of them. The sum is that of `herald_events_in_total` without"
+            " `herald_events_unwanted_total`.",
+            lambda now: list(now.counters.events.items()),
+            (
+                Label(
+                    "source",
+                    "the topic or routing key as the first of its routes names it, which may be a pattern such as"
+                    " `order.*`; `other` if no route does",
+                ),
+                Label(
+                    "type",
+                    f"the event's type, empty if it has none; `other` after {TYPES.max_types} types of a source, and"
+                    f" for types of more than {TYPES.max_length} characters",
+                ),
+                Label(
+                    "result",
+                    "`planned` (all matching routes could process it), `duplicate`, `dead_letter`, or the reason of"
+                    " `herald_events_ignored_total`",
+                ),
+            ),
         ),
         Metric(
             "herald_events_planned",

@@ -12,6 +12,7 @@ import structlog
 
 from application.announce import announce
 from application.counters import Counters
+from application.ingest.count_events import CountEvents
 from application.ingest.keep_bindings import KeepBindings
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.plan_events import plan_events
@@ -85,6 +86,7 @@ class IngestEvents:
         self._counters = counters
         self._limits = limits
         self._note_duplicates = note_duplicates
+        self._count_events = CountEvents(counters)
         self._bindings = bindings
 
     async def plan(self, batch: Batch, source: EventSource) -> BatchInWork:
@@ -95,14 +97,18 @@ class IngestEvents:
         return BatchInWork(batch, plans, self._store_plans.parts(kept), counts)
 
     async def __call__(self, work: BatchInWork, source: EventSource) -> None:
-        async for recorded in self._store_plans(work.parts):
+        async for stored in self._store_plans(work.parts):
+            recorded = stored.recorded
             self._count(recorded)
+            self._count_events(stored.events, recorded.repeated, self._table)
             await announce(self._backplane, self._counters, recorded.entries, recorded.sign_outs)
         counters = self._counters
         counters.events_in[source.name] += len(work.batch.messages)
         counters.unwanted.update(work.unwanted)
         counters.planned += sum(1 for one in work.plans if one.dead_letter is None and one.ignored is None)
-        counters.ignored.update(one.ignored for one in work.plans if one.ignored is not None)
+        ignored = [one for one in work.plans if one.ignored is not None]
+        counters.ignored.update(one.ignored for one in ignored if one.ignored is not None)
+        self._count_events(ignored, (), self._table)
         try:
             await source.acknowledge(work.batch)
         except Exception as error:

@@ -31,10 +31,11 @@ class StoragePolicy(msgspec.Struct, frozen=True):
 
 
 class DividedEvent(msgspec.Struct):
-    """The progress of storing one event whose plan is too large for one transaction and was divided into several parts.
-    `left` is the number of parts that are not stored yet. `is_duplicate` is True as long as every stored part contained
-    only entries that were stored before."""
+    """The progress of storing one event whose `plan` is too large for one transaction and was divided into several
+    parts. `left` is the number of parts that are not stored yet. `is_duplicate` is True as long as every stored part
+    contained only entries that were stored before."""
 
+    plan: Plan
     left: int
     is_duplicate: bool = True
 
@@ -52,6 +53,14 @@ class Part(msgspec.Struct):
     timeouts: int = 0
     timed_out_at: float = 0.0
     stored_before: int = 0
+
+
+class StoredPart(msgspec.Struct, frozen=True):
+    """A part that was stored. `recorded` is what was new in it. `events` are the plans of the events of which nothing
+    is left to be stored: none, if the part was a piece of a large plan and other pieces follow."""
+
+    recorded: Recorded
+    events: tuple[Plan, ...]
 
 
 class StorePlans:
@@ -82,7 +91,7 @@ class StorePlans:
                 parts.append(Part(tuple(together)))
                 together, rows, size = [], 0, 0
             if added.rows > most.rows or added.bytes > most.bytes:
-                parts.extend(_parts_of(tuple(divided(plan, most))))
+                parts.extend(_parts_of(plan, tuple(divided(plan, most))))
                 continue
             together.append(plan)
             rows, size = rows + added.rows, size + added.bytes
@@ -90,10 +99,10 @@ class StorePlans:
             parts.append(Part(tuple(together)))
         return parts
 
-    async def __call__(self, parts: deque[Part]) -> AsyncIterator[Recorded]:
-        """Stores the parts in order, and yields the changes of each. Each stored part is removed from `parts`, so that
-        after StoreUnavailable another call with the same `parts` stores the rest. An event that was divided into
-        several parts is reported as a duplicate at most once, with its last part."""
+    async def __call__(self, parts: deque[Part]) -> AsyncIterator[StoredPart]:
+        """Stores the parts in order, and yields each. Each stored part is removed from `parts`, so that after
+        StoreUnavailable another call with the same `parts` stores the rest. An event that was divided into several
+        parts is reported, also as a duplicate, once, with its last part."""
         while parts:
             part = parts[0]
             try:
@@ -107,7 +116,7 @@ class StorePlans:
             else:
                 parts.popleft()
                 self._stored += 1
-                yield recorded if part.event is None else _counted_once(part.event, recorded)
+                yield StoredPart(recorded, part.plans) if part.event is None else _piece(part.event, recorded)
 
     def _handle_timeout(self, parts: deque[Part], error: StoreTimedOut) -> None:
         """Handles a timeout of storing the first part, which has a single plan. Replaces the part by a dead letter if
@@ -136,8 +145,8 @@ class StorePlans:
         _give_up(parts, error, "store_timeout")
 
 
-def _parts_of(pieces: tuple[Plan, ...]) -> list[Part]:
-    event = DividedEvent(len(pieces)) if len(pieces) > 1 else None
+def _parts_of(plan: Plan, pieces: tuple[Plan, ...]) -> list[Part]:
+    event = DividedEvent(plan, len(pieces)) if len(pieces) > 1 else None
     return [Part((piece,), event) for piece in pieces]
 
 
@@ -161,7 +170,7 @@ def _halve_recipients(parts: deque[Part]) -> bool:
     pieces = tuple(divided(part.plans[0], Size((rows + 1) // 2, size)))
     if len(pieces) < 2:
         return False
-    event = part.event or DividedEvent(1)
+    event = part.event or DividedEvent(part.plans[0], 1)
     event.left += len(pieces) - 1
     parts.popleft()
     parts.extendleft(Part((piece,), event) for piece in reversed(pieces))
@@ -184,7 +193,9 @@ def _give_up(parts: deque[Part], error: Exception, reason: DeadLetterReason) -> 
     parts.appendleft(Part((refused(plan, str(error), reason),)))
 
 
-def _counted_once(event: DividedEvent, recorded: Recorded) -> Recorded:
+def _piece(event: DividedEvent, recorded: Recorded) -> StoredPart:
+    """Returns a stored part that is a piece of `event`. The last piece reports the event itself."""
     event.left -= 1
     event.is_duplicate = event.is_duplicate and recorded.duplicates > 0
-    return recorded if event.is_duplicate and event.left == 0 else msgspec.structs.replace(recorded, repeated=())
+    events = (event.plan,) if event.left == 0 else ()
+    return StoredPart(msgspec.structs.replace(recorded, repeated=events if event.is_duplicate else ()), events)
