@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.telemetry.all_metrics import METRICS
-from adapters.telemetry.declarations import Readings
+from adapters.telemetry.metric_declarations import Readings
 from adapters.telemetry.metrics_page import page
 from adapters.telemetry.prometheus import PrometheusExposition
 from application.counters import Counters, Histogram

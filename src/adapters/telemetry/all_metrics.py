@@ -3,9 +3,9 @@
 from typing import Final
 
 from adapters.telemetry.client_metrics import CLIENTS
-from adapters.telemetry.declarations import Metric
 from adapters.telemetry.delivery_metrics import DELIVERIES
 from adapters.telemetry.event_metrics import EVENTS
+from adapters.telemetry.metric_declarations import Metric
 from adapters.telemetry.node_metrics import NODE
 
 SECTIONS: Final = (EVENTS, DELIVERIES, CLIENTS, NODE)

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Final
 
-from adapters.telemetry.declarations import Label, Metric, Readings, Sample, Section, by_label
+from adapters.telemetry.metric_declarations import Label, Metric, Readings, Sample, Section, by_label
 
 _ENDPOINT: Final = Label("endpoint", "the names of the endpoints, of Herald and of the loaded profiles")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from adapters.telemetry.declarations import Alert, Label, Metric, Readings, Sample, Section, by_label
+from adapters.telemetry.metric_declarations import Alert, Label, Metric, Readings, Sample, Section, by_label
 from application.operations.report_backlog import DEFAULT as BACKLOG
 
 _CHANNEL: Final = Label("channel", "the outbound channels; shipped is `email`")

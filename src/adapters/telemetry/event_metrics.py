@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from adapters.telemetry.declarations import Alert, Label, Metric, Section, by_label, single
+from adapters.telemetry.metric_declarations import Alert, Label, Metric, Section, by_label, single
 from application.ingest.count_events import DEFAULT as TYPES
 from application.ingest.note_duplicates import DEFAULT as DUPLICATES
 from application.operations.report_backlog import DEFAULT as BACKLOG

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapters.telemetry.all_metrics import METRICS, SECTIONS
-from adapters.telemetry.declarations import Alert, Label, Section
+from adapters.telemetry.metric_declarations import Alert, Label, Section
 
 PAGE_HEAD: Final = """\
 # Metrics

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from adapters.telemetry.declarations import Alert, Label, Metric, Section, by_label, single
+from adapters.telemetry.metric_declarations import Alert, Label, Metric, Section, by_label, single
 
 NODE: Final = Section(
     "Node, other nodes and database",

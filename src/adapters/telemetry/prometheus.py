@@ -7,7 +7,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from adapters.telemetry.all_metrics import METRICS
-from adapters.telemetry.declarations import Metric, Readings
+from adapters.telemetry.metric_declarations import Metric, Readings
 from application.counters import Counters, Histogram
 from application.hub.hub import Hub
 from application.ingest.ingest_events import ConsumeEvents
