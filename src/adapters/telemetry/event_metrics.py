@@ -6,6 +6,7 @@ from adapters.telemetry.metric_declarations import Alert, Label, Metric, Section
 from application.ingest.count_events import DEFAULT as TYPES
 from application.ingest.note_duplicates import DEFAULT as DUPLICATES
 from application.operations.report_backlog import DEFAULT as BACKLOG
+from domain.dead_letter_reasons import REASONS
 
 _BROKER: Final = Label("broker", "the brokers of the loaded profiles, and `memory` for events published over HTTP")
 
@@ -65,7 +66,7 @@ EVENTS: Final = Section(
             "events",
             "Events that could not be processed and became dead letters.",
             lambda now: by_label(now.counters.dead_letters),
-            (Label("reason", "the reason codes of dead letters, about 20"),),
+            (Label("reason", f"the {len(REASONS)} codes in [routes.md](routes.md#dead-letters)"),),
         ),
         Metric(
             "herald_dead_letters_stored",
