@@ -7,7 +7,7 @@ import pytest
 from application.ports.backlog import PendingDeliveries, Waiting
 from application.ports.deliveries import Claim, Outcome
 from domain.deliveries import Attempt, Item, PlannedDelivery
-from domain.planning import Plan
+from domain.plans import Plan
 from tests.support.core import NOW
 from tests.support.stores import Sent, Stores, order, record
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from application.counters import Counters
 from application.ingest.count_events import DEFAULT, CountEvents, EventCountsPolicy
-from domain.planning import Plan, plan, refused
+from domain.planning import plan
+from domain.plans import Plan, refused
 from tests.support.core import message, table
 
 ROUTES = table(

@@ -97,7 +97,13 @@ EVENTS: Final = Section(
             "events",
             "Events that lead to nothing and were not stored.",
             lambda now: by_label(now.counters.ignored),
-            (Label("reason", "codes: `tombstone` is a Kafka record without a value"),),
+            (
+                Label(
+                    "reason",
+                    "`tombstone` (a Kafka record without a value), `filtered` (no route has its conditions fulfilled),"
+                    " `excluded` (routes exclude everybody it is for)",
+                ),
+            ),
         ),
         Metric(
             "herald_events_unwanted",

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from application.counters import Counters
-from domain.planning import Plan
+from domain.plans import Plan
 from domain.routes import RouteTable
 
 # The label of sources that no route names, and of types beyond the limits.
