@@ -300,6 +300,10 @@ class TestRenamedSources:
         assert "HERALD_SOURCES_SHOP" in text
         assert "did you mean" in refusal("shipped:groups", HERALD_SOURCES_="x")
 
+    def test_a_misspelt_variable_is_answered_with_the_setting(self) -> None:
+        text = refusal("shipped:groups", HERALD_SOURCE_GROUPS="x")
+        assert text == "HERALD_SOURCE_GROUPS is not a setting of Herald: did you mean HERALD_SOURCES_<PROFILE>?"
+
     def test_shipped_profiles_need_not_be_loaded(self) -> None:
         assert names(loaded("shipped:groups", HERALD_SOURCES_ORDERS="order.created=x")) == ["groups"]
 

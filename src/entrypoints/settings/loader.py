@@ -145,5 +145,7 @@ def _refuse_misspelt(environ: Mapping[str, str]) -> None:
         if name.startswith((*KUBERNETES_PREFIXES, *PREFIXES)) or name in NAMES | TEST_NAMES:
             continue
         if name.startswith("HERALD_"):
-            nearest = difflib.get_close_matches(name, sorted(n for n in NAMES if n.startswith("HERALD_")), 1, 0)
-            raise SettingsInvalid(f"{name} is not a setting of Herald: did you mean {nearest[0]}?")
+            # Without the placeholder of a name such as HERALD_SOURCES_<PROFILE>.
+            settings = {known.partition("<")[0]: known for known in sorted(NAMES) if known.startswith("HERALD_")}
+            (nearest,) = difflib.get_close_matches(name, settings, 1, 0)
+            raise SettingsInvalid(f"{name} is not a setting of Herald: did you mean {settings[nearest]}?")
