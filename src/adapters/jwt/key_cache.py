@@ -12,10 +12,11 @@ import msgspec
 import structlog
 
 from adapters.jwt.key_set import NotKeys, read_key_set
-from adapters.jwt.keys import KEY_ALGORITHMS, Key, accepted_algorithms
+from adapters.jwt.keys import KEY_ALGORITHMS, Key, accepted_algorithms, check_algorithm
+from adapters.jwt.refusal import TokenRefused, listed, shown
 from adapters.jwt.settings import JwtSettings
 from application.log_context import start_detached
-from domain.caller_errors import TokenInvalid, Unavailable
+from domain.caller_errors import Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -106,18 +107,17 @@ class KeyServer:
         `kid` is its `kid` (the id of the key); if `kid` is None, keys with any id match. Returns at least one and at
         most MAX_CANDIDATES keys.
 
-        If no fetched key matches, fetches the keys again, because the issuer may have added one. Raises TokenInvalid if
+        If no fetched key matches, fetches the keys again, because the issuer may have added one. Raises TokenRefused if
         no key matches after this fetch, or if HERALD_JWT_ALGORITHMS excludes the algorithm. Raises Unavailable if the
         fetch fails or `pace` does not allow one yet: a later call for the same token may succeed.
         """
-        if algorithm not in self._algorithms:
-            raise TokenInvalid
+        check_algorithm(algorithm, self._algorithms)
         if self._refreshing is None and not self._closed:
             self._refreshing = start_detached(self._refresh())
         fetches_before = self._fetches_begun
         while not (found := self._matching(algorithm, kid)):
             if self._last_answered > fetches_before:
-                raise TokenInvalid
+                raise TokenRefused("unknown_key", shown(algorithm), shown(kid), self._keys_shown())
             if not self._may_fetch():
                 raise Unavailable("The key of this token can't be looked up right now: try again.")
             await self._fetch()
@@ -136,6 +136,9 @@ class KeyServer:
     def _matching(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
         matching = (key for key in self._keys if algorithm in key.algorithms and kid in (None, key.kid))
         return tuple(islice(matching, MAX_CANDIDATES))
+
+    def _keys_shown(self) -> str:
+        return listed([f"{shown(key.kid)} for {'/'.join(key.algorithms)}" for key in self._keys])
 
     def _may_fetch(self) -> bool:
         """Returns whether `find` may call `_fetch` now: either a running fetch can be shared, or the interval since the

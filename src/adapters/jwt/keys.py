@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import InvalidKeyError, register_algorithm
 from jwt.algorithms import HMACAlgorithm, OKPAlgorithm, get_default_algorithms
 
+from adapters.jwt.refusal import TokenRefused, shown
 from adapters.jwt.settings import JwtSettings
 
 SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
@@ -81,6 +82,12 @@ def accepted_algorithms(possible: tuple[str, ...], wanted: tuple[str, ...], sour
                 f"HERALD_JWT_ALGORITHMS names {name!r}, which can't be used with {source}: {', '.join(possible)} can."
             )
     return wanted or possible
+
+
+def check_algorithm(algorithm: str, accepted: tuple[str, ...]) -> None:
+    """Raises TokenRefused if the `alg` of a token is not one of the `accepted` algorithms."""
+    if algorithm not in accepted:
+        raise TokenRefused("algorithm_refused", "alg", shown(algorithm), ", ".join(accepted))
 
 
 def algorithms_of(material: object) -> tuple[str, ...]:

@@ -65,6 +65,16 @@ class JwtSettings(Section, frozen=True, kw_only=True):
     issuer: Annotated[
         str | None, Setting("HERALD_JWT_ISSUER", text, "The required `iss` claim of tokens.", unset="any")
     ] = None
+    user_claim: Annotated[
+        str,
+        Setting(
+            "HERALD_JWT_USER_CLAIM",
+            text,
+            "The claim that contains the user's id, such as `preferred_username`, `oid` or"
+            " `https://shop.example/user_id`. A dot selects a field of an object, if there is no claim of exactly this"
+            " name.",
+        ),
+    ] = "sub"
     scope_claims: Annotated[
         tuple[str, ...],
         Setting(

@@ -1,5 +1,6 @@
 """Verifies JSON Web Tokens (RFC 7519) with PyJWT. Follows the best practices of RFC 8725."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -11,9 +12,10 @@ from jwt.types import Options
 
 from adapters.jwt.claims import identity_of, token_id_of
 from adapters.jwt.key_cache import PACE, KeyServer, Pace
-from adapters.jwt.keys import Key, configured_key
+from adapters.jwt.keys import Key, check_algorithm, configured_key
+from adapters.jwt.refusal import Refusal, TokenRefused
 from adapters.jwt.settings import JwtSettings
-from domain.caller_errors import TokenInvalid
+from domain.caller_errors import TokenExpired, TokenInvalid
 from domain.identity import Identity
 
 log = structlog.get_logger(__name__)
@@ -21,6 +23,25 @@ log = structlog.get_logger(__name__)
 # Maximum length of a token in characters. Tokens are sent in headers, which servers limit to 8 to 16 KB. Longer tokens
 # are refused before they are decoded.
 MAX_TOKEN_LENGTH: Final = 16_384
+
+# PyJWT verifies only the signature. identity_of checks the claims: PyJWT would use the machine's clock, reject a number
+# as `sub`, and not say what a refused claim contains.
+_SIGNATURE_ONLY: Final[Options] = {
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_sub": False,
+    "verify_jti": False,
+    "verify_aud": False,
+    "verify_iss": False,
+}
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A token that is accepted: the identity that it gives its caller, and all its claims."""
+
+    identity: Identity
+    claims: dict[str, Any]
 
 
 class JwtVerifier:
@@ -44,25 +65,24 @@ class JwtVerifier:
         self._settings = settings
         self._clock = clock
         self._keys = configured_key(settings) or KeyServer(settings, monotonic, pace)
-        # identity_of checks these claims instead: PyJWT would use the machine's clock, and reject a number as `sub`.
-        self._options: Options = {
-            "verify_exp": False,
-            "verify_nbf": False,
-            "verify_iat": False,
-            "verify_sub": False,
-            "verify_jti": False,
-            "verify_aud": bool(settings.audience),
-        }
 
     async def verify(self, token: str) -> Identity:
-        # Checked because annotations are not enforced at run time, and PyJWT would accept bytes.
-        if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
-            raise TokenInvalid
-        keys = self._keys
-        candidates = (keys,) if isinstance(keys, Key) else await keys.find(*_unverified_header(token))
-        claims = self._claims(token, candidates)
-        identity = identity_of(claims, self._clock(), self._settings.leeway, self._settings.scope_claims)
-        return msgspec.structs.replace(identity, token_id=token_id_of(claims, token))
+        examined = await self.examine(token)
+        if isinstance(examined, Accepted):
+            return examined.identity
+        log.debug("jwt_refused", error=examined.code)
+        raise TokenExpired if examined.code == "expired" else TokenInvalid(examined.public)
+
+    async def examine(self, token: str) -> Accepted | Refusal:
+        """Verifies a token and returns the identity and the claims that it contains, or the reason why it is refused.
+        Raises Unavailable if the key of the token is unknown and can't be fetched now. `verify` does the same, but
+        tells callers less about the reason."""
+        try:
+            claims = await self._verified_claims(token)
+            identity = identity_of(claims, self._clock(), self._settings)
+        except TokenRefused as refused:
+            return refused.refusal
+        return Accepted(msgspec.structs.replace(identity, token_id=token_id_of(claims, token)), claims)
 
     def start(self) -> None:
         if isinstance(self._keys, KeyServer):
@@ -77,43 +97,59 @@ class JwtVerifier:
         if isinstance(self._keys, KeyServer):
             await self._keys.close()
 
+    async def _verified_claims(self, token: str) -> dict[str, Any]:
+        """Returns the claims of a token whose signature is verified. Otherwise raises TokenRefused or Unavailable."""
+        # Checked because annotations are not enforced at run time, and PyJWT would accept bytes.
+        if not isinstance(token, str):
+            raise TokenRefused("not_a_jwt", has="it is not text")
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise TokenRefused("too_long", has=f"{len(token)}", wants=f"{MAX_TOKEN_LENGTH}")
+        algorithm, kid = _unverified_header(token)
+        keys = self._keys
+        if isinstance(keys, Key):
+            check_algorithm(algorithm, keys.algorithms)
+            return self._claims(token, (keys,))
+        return self._claims(token, await keys.find(algorithm, kid))
+
     def _claims(self, token: str, candidates: Sequence[Key]) -> dict[str, Any]:
-        """Returns the claims of the token if one of the `candidates` (keys) verifies its signature and its audience and
-        issuer are the configured ones. Otherwise raises TokenInvalid, which has a reason only if the signature is
-        valid."""
-        reason = None
+        """Returns the claims of the token if one of the `candidates` (keys) verifies its signature. Otherwise raises
+        TokenRefused."""
+        refused = TokenRefused("wrong_signature")
         for key in candidates:
             try:
-                return jwt.decode(
-                    token,
-                    key=key.material,
-                    algorithms=key.algorithms,
-                    options=self._options,
-                    audience=self._settings.audience,
-                    issuer=self._settings.issuer or None,
-                )
-            except jwt.InvalidAudienceError:
-                reason = "The token is for another audience."
-            except jwt.InvalidIssuerError:
-                reason = "The token is from another issuer."
-            except jwt.MissingRequiredClaimError as missing:
-                reason = f"The token has no {missing.claim}."
+                return jwt.decode(token, key=key.material, algorithms=key.algorithms, options=_SIGNATURE_ONLY)
+            except jwt.InvalidSignatureError:
+                continue
             except Exception as error:  # A forged token can cause exceptions of any kind in parsers.
-                log.debug("jwt_refused", error=type(error).__name__)
+                refused = TokenRefused(
+                    "not_a_jwt", has=_fault_of_form(token, f"it can't be decoded ({type(error).__name__})")
+                )
         # Raised outside of `except`, so that the exception of a parser, whose text may contain the token, is not its
         # context.
-        raise TokenInvalid(reason)
+        raise refused
 
 
 def _unverified_header(token: str) -> tuple[str, str | None]:
-    """Returns `alg` and `kid` of the token's header, without verifying the token. Raises TokenInvalid if the header
+    """Returns `alg` and `kid` of the token's header, without verifying the token. Raises TokenRefused if the header
     can't be decoded or has no `alg`."""
     header: dict[str, Any] = {}
-    try:
+    with contextlib.suppress(Exception):  # of any kind: see _claims
         header = jwt.get_unverified_header(token)
-    except Exception as error:  # of any kind: see _claims
-        log.debug("jwt_refused", error=type(error).__name__)
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
-        raise TokenInvalid
+        raise TokenRefused(
+            "not_a_jwt", has=_fault_of_form(token, "its first part is not a header with an algorithm (`alg`)")
+        )
     return algorithm, header.get("kid")
+
+
+def _fault_of_form(token: str, otherwise: str) -> str:
+    """Returns what is wrong with the form of a token that can't be decoded; `otherwise` if it has the form of a JWT."""
+    parts = token.count(".") + 1
+    if any(character.isspace() for character in token):
+        return "it contains spaces or line breaks"
+    if parts == 5:
+        return "it has 5 parts, so it is encrypted (JWE)"
+    if parts != 3:
+        return f"the number of its parts, separated by dots, is {parts} instead of 3"
+    return otherwise

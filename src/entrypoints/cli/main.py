@@ -21,6 +21,7 @@ from entrypoints.cli.listen import listen
 from entrypoints.cli.mail import mail
 from entrypoints.cli.publish import as_event, in_lists, publish
 from entrypoints.cli.routes import check_deliveries, routes
+from entrypoints.cli.token import token as token_
 from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import SETTINGS, Mode, SettingsInvalid, check, load, read, table
 
@@ -39,7 +40,7 @@ SERVER_OPTIONS: Final = {
 
 SECTIONS: Final = {
     "Run": ("dev", "serve", "db"),
-    "Use": ("publish", "listen", "dead-letters", "deliveries"),
+    "Use": ("publish", "listen", "token", "dead-letters", "deliveries"),
     "Look": ("config", "routes", "mail", "version"),
 }
 
@@ -136,6 +137,7 @@ def _run(mode: Mode, options: dict[str, str | None], *, migrate: bool = False) -
 
 main.add_command(db)
 main.add_command(listen)
+main.add_command(token_)
 main.add_command(dead_letters)
 main.add_command(mail)
 main.add_command(deliveries)
