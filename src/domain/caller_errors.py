@@ -3,7 +3,7 @@
     HeraldError
     ├── AccessRefused           the caller may not do this
     │   ├── TokenMissing        a token is needed and none was sent
-    │   ├── TokenInvalid        the token is forged, malformed, for another audience, or without a subject
+    │   ├── TokenInvalid        the token is forged, malformed, for another audience, or without a user
     │   ├── TokenExpired        the token has expired; the caller needs a new one
     │   ├── SignedOut           the token was issued before its user signed out
     │   ├── NotYours            the caller requests data of another user, or a feed that it has no access to

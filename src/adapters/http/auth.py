@@ -19,7 +19,7 @@ UserId = Annotated[
     str | None,
     Parameter(
         description="The id of the calling user. Needed only if the server verifies no tokens (`HERALD_AUTH=open`). If"
-        " you send a token, leave this parameter out, or give the token's user (`sub`).",
+        " you send a token, leave this parameter out, or give the token's user.",
     ),
 ]
 Token = Annotated[

@@ -28,12 +28,13 @@ NOT_READY: Final = {
 
 class About(msgspec.Struct, frozen=True):
     """What this process reports about itself: the version of Herald, the operator's name for the service, the name of
-    this node, and how callers are identified (`auth`: `jwt` or `open`)."""
+    this node, how callers are identified (`auth`: `jwt` or `open`), and the claim of tokens that is the user."""
 
     version: str
     service: str
     node: str
     auth: str
+    user_claim: str
 
 
 @get(

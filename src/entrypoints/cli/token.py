@@ -6,14 +6,16 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 import msgspec
+import structlog
 
 from domain.caller_errors import Unavailable
 from domain.safe_text import visible
-from entrypoints.cli.input_files import content
+from entrypoints.cli.input_files import content, opened
 from entrypoints.settings.loader import Settings, SettingsInvalid, read
 
 if TYPE_CHECKING:
@@ -161,9 +163,25 @@ def _examined(text: str, settings: Settings) -> "Accepted | Refusal":
         )
     try:
         settings.jwt.check()
-        return asyncio.run(_examine(JwtVerifier(settings.jwt), text))
+        with _without_logs():
+            return asyncio.run(_examine(JwtVerifier(settings.jwt), text))
     except ValueError as error:
         raise SettingsInvalid(str(error)) from None
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Suppresses log lines, which would be printed between those of the command and repeat them."""
+
+    def drop(*_: Any) -> NoReturn:
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[drop])
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 async def _examine(verifier: "JwtVerifier", text: str) -> "Accepted | Refusal":
@@ -203,7 +221,8 @@ def _token_given(text: str | None) -> str:
     if text is None:
         if sys.stdin.isatty():
             click.echo("Paste the token, then press Enter and Ctrl-D.", err=True)
-        text = click.get_binary_stream("stdin").read(MAX_INPUT_BYTES).decode("utf-8", "replace")
+        with opened("-") as stream:
+            text = stream.read(MAX_INPUT_BYTES).decode("utf-8", "replace")
     text = text.strip()
     return text[7:].strip() if text[:7].lower() == "bearer " else text
 

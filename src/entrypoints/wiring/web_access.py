@@ -35,6 +35,7 @@ class Web(Provider):
             service=settings.node.service,
             node=settings.node.name,
             auth=settings.server.auth,
+            user_claim=settings.jwt.user_claim,
         )
 
     @provide

@@ -78,7 +78,7 @@ _KINDS: Final = (
         403,
         "Not yours",
         "The request is for a user other than the token's user, or for a feed that the token gives no access to.",
-        "Send the request for the token's user (`sub`), or use a token that gives access to the feed.",
+        "Send the request for the token's user, or use a token that gives access to the feed.",
     ),
     Kind(
         "scope_missing",

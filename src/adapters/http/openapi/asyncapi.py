@@ -86,9 +86,7 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
     ),
 }
 
-_USER_IN_PATH: Final = (
-    "The user's id. With a token, it must be the token's user (`sub`). Percent-encode it: a slash is `%2F`."
-)
+_USER_IN_PATH: Final = "The user's id. With a token, it must be the token's user. Percent-encode it: a slash is `%2F`."
 
 _SHAPES: Final[dict[Envelope, str]] = {
     "raw": "the payload's own text",

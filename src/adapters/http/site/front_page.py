@@ -70,6 +70,7 @@ async def front(
         "version": about.version,
         "service": about.service,
         "auth": about.auth,
+        "userClaim": about.user_claim,
         "profiles": [
             {
                 "name": profile.profile,

@@ -91,7 +91,7 @@ byId("user").readOnly = needsToken;
 byId("user").required = !needsToken;
 if (needsToken) byId("user").value = "";
 byId("token").oninput = () => {
-  byId("user").value = userOf(token()) ?? "";
+  byId("user").value = userOf(token(), about.userClaim) ?? "";
   showCommand();
 };
 byId("identity").onsubmit = (event) => {
