@@ -166,6 +166,17 @@ async def test_with_tokens_the_browser_is_anonymous_or_the_user_of_its_token(jwt
     assert token("bøb").split(".")[0] not in await page.locator("main").inner_text()
 
 
+async def test_the_user_of_a_token_is_shown_by_the_configured_claim(start_server: StartServer, page: Page) -> None:
+    settings = {"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET, "HERALD_JWT_USER_CLAIM": "account.id"}
+    await open_page(page, start_server(settings).url)
+    await page.get_by_label("Token of the user").fill(token("x", account={"id": "ada"}))
+    await expect(page.get_by_label("User ID")).to_have_value("ada")
+    await page.get_by_label("Token of the user").fill(token("x", **{"account": {"id": "ada"}, "account.id": "bob"}))
+    await expect(page.get_by_label("User ID")).to_have_value("bob")
+    await page.get_by_role("button", name="Connect", exact=True).click()
+    await state(page, "live")
+
+
 @pytest.mark.parametrize(
     "shown", [token("alice") + "x", "opaque", token("alice", exp=1)], ids=["tampered", "opaque", "expired"]
 )
