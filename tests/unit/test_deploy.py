@@ -8,12 +8,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from adapters.http.errors.problem_catalogue import KINDS
 from entrypoints.app import BODY_PER_EVENT
 from entrypoints.server import STOP_TIMEOUT_S
 from entrypoints.settings.loader import NAMES, load
+from tests.support.tokens import RSA_KEY, pem
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -106,21 +108,32 @@ def filled(text: str, environ: dict[str, str]) -> str:
     return re.sub(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}", fill, text)
 
 
-def test_nodes_start_with_the_example_once_its_secrets_are_set() -> None:
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"HERALD_JWT_SECRET": "0123456789abcdef" * 4},
+        {"HERALD_JWT_PUBLIC_KEY": pem(RSA_KEY).replace("\n", "\\n")},
+        {"HERALD_JWT_JWKS_URL": "https://id.example/keys", "HERALD_JWT_SCOPE_CLAIMS": "roles"},
+    ],
+    ids=["secret", "public key", "key server"],
+)
+def test_nodes_start_with_the_example_once_its_secrets_are_set(key: dict[str, str]) -> None:
     text = (DEPLOY / "compose.yaml").read_text()
     asked = set(re.findall(r"\$\{(\w+)", text))
     assert asked == set(example())
     needed = set(re.findall(r"\$\{(\w+):\?", text))
     # The operator must set every password; the example leaves them empty.
-    assert {name for name in example() if re.search("SECRET|PASS", name)} - {"HERALD_SMTP_PASSWORD"} == needed
+    optional = {"HERALD_SMTP_PASSWORD", "HERALD_JWT_SECRET"}
+    assert {name for name in example() if re.search("SECRET|PASS", name)} - optional == needed
     assert {example()[name] for name in needed} == {""}
 
-    filled_in = {**example(), **dict.fromkeys(needed, "0123456789abcdef" * 4)}
+    filled_in = {**example(), **dict.fromkeys(needed, "0123456789abcdef" * 4), **key}
     for node in ("herald-1", "herald-2"):
         environment = compose()["services"][node]["environment"]
         settings = load({name: filled(value, filled_in) for name, value in environment.items()}, "serve", {})
         assert settings.node.name == node
         assert settings.server.auth == "jwt"
+        assert settings.jwt.user_claim == "sub"
         assert (settings.database.url.split(":")[0], settings.web.origins) == ("postgresql+asyncpg", None)
         assert "@redis:" in (settings.redis.url or "")
 
