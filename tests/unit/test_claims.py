@@ -60,7 +60,9 @@ def test_the_user_is_read_from_the_configured_claim(name: str, claims: dict[str,
 @pytest.mark.parametrize("name", ["oid", "account.id", "https://shop.example/user_id"])
 @pytest.mark.parametrize("claims", [{}, {"oid": None}, {"account": "id"}, {"account": {}}, {"account": [{"id": "x"}]}])
 def test_a_token_without_the_configured_claim_is_refused_whatever_its_sub(name: str, claims: dict[str, Any]) -> None:
-    assert refusal({"sub": "ada", **claims}, user_claim=name) == Refusal("missing_claim", name, wants="the user's id")
+    assert refusal({"sub": "ada", **claims}, user_claim=name) == Refusal(
+        "missing_claim", name, wants="the user's id (HERALD_JWT_USER_CLAIM)"
+    )
 
 
 @pytest.mark.parametrize("user", ["", "u" * 256, "a\nb", "\ud800", True, 1.5, ["ada"], {"id": "ada"}])
@@ -77,7 +79,7 @@ def test_the_configured_claim_must_be_a_valid_user_id(user: Any) -> None:
         ({"aud": ["a", "b"]}, "wrong_audience", 'is ["a", "b"]; HERALD_JWT_AUDIENCE'),
         ({"aud": ["herald", 5]}, "wrong_audience", 'is ["herald", 5]'),
         ({"aud": {"herald": 1}}, "wrong_audience", "is an object"),
-        ({"aud": None}, "missing_claim", 'The token has no `aud`; needed is "herald".'),
+        ({"aud": None}, "missing_claim", 'The token has no `aud`; needed is "herald" (HERALD_JWT_AUDIENCE).'),
         ({"iss": "https://id.example"}, "wrong_issuer", 'HERALD_JWT_ISSUER is "https://id.example/".'),
         ({"iss": None}, "wrong_issuer", "is null"),
         ({"sub": None}, "missing_claim", "The token has no `sub`"),

@@ -67,13 +67,13 @@ def _check_audience_and_issuer(claims: dict[str, Any], settings: JwtSettings) ->
     if settings.audience:
         audience = claims.get("aud")
         if not audience:
-            raise TokenRefused("missing_claim", "aud", wants=shown(settings.audience))
+            raise TokenRefused("missing_claim", "aud", wants=f"{shown(settings.audience)} (HERALD_JWT_AUDIENCE)")
         audiences = audience if isinstance(audience, list) else [audience]
         if settings.audience not in audiences or not all(isinstance(one, str) for one in audiences):
             raise TokenRefused("wrong_audience", "aud", shown(audience), shown(settings.audience))
     if settings.issuer:
         if "iss" not in claims:
-            raise TokenRefused("missing_claim", "iss", wants=shown(settings.issuer))
+            raise TokenRefused("missing_claim", "iss", wants=f"{shown(settings.issuer)} (HERALD_JWT_ISSUER)")
         if claims["iss"] != settings.issuer:
             raise TokenRefused("wrong_issuer", "iss", shown(claims["iss"]), shown(settings.issuer))
 
@@ -81,7 +81,7 @@ def _check_audience_and_issuer(claims: dict[str, Any], settings: JwtSettings) ->
 def _user(claims: dict[str, Any], name: str) -> str:
     value = _claim_by_path(claims, name)
     if value is None:
-        raise TokenRefused("missing_claim", name, wants="the user's id")
+        raise TokenRefused("missing_claim", name, wants="the user's id (HERALD_JWT_USER_CLAIM)")
     user = as_user(value)
     if user is None:
         raise TokenRefused("invalid_user", name, shown(value), _A_USER)
