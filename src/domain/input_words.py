@@ -61,8 +61,9 @@ def shown(text: str) -> str:
 
 
 def with_article(words: str) -> str:
-    """Returns the name of a type for a sentence such as `must be …`: `table` becomes `a table`."""
-    return f"a {words}" if words.split()[0] in _COUNTABLE else words
+    """Returns the name of a type for a sentence such as `must be …`: `list or table` becomes `a list or a table`."""
+    names = words.split(" or ")
+    return " or ".join(f"a {name}" if name.split()[0] in _COUNTABLE else name for name in names)
 
 
 def nearest(name: str, possible: Iterable[str], at_least: float = 0.0) -> str | None:

@@ -10,6 +10,9 @@ from domain.input_faults import Fault
 # The keys that identify a table in a list for people: in endpoints, samples and routes.
 _IDENTIFYING: Final = ("name", "title", "source")
 
+# Keys that need no quotation marks in TOML.
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
+
 _STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -22,7 +25,8 @@ def place_of(path: tuple[str | int, ...], document: Any) -> str:
     for step in path:
         value = _at(value, step)
         if isinstance(step, str):
-            place += f".{step}" if place and not place.endswith(": ") else step
+            key = step if _BARE_KEY.match(step) else f'"{step}"'
+            place += f".{key}" if place and not place.endswith(": ") else key
         elif isinstance(value, dict):
             place = f"{place.removesuffix('s')} {step + 1}{_name_of(value)}: "
         else:
