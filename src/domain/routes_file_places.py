@@ -22,12 +22,12 @@ def place_of(path: tuple[str | int, ...], document: Any) -> str:
     """
     place = ""
     value = document
-    for step in path:
+    for depth, step in enumerate(path):
         value = _at(value, step)
         if isinstance(step, str):
             key = step if _BARE_KEY.match(step) else f'"{step}"'
             place += f".{key}" if place and not place.endswith(": ") else key
-        elif isinstance(value, dict):
+        elif depth == 1 and isinstance(value, dict):
             place = f"{place.removesuffix('s')} {step + 1}{_name_of(value)}: "
         else:
             place += f", element {step + 1}"

@@ -203,7 +203,7 @@ HEAD = 'profile = "mine"\n[feeds.news]\n[[routes]]\nsource = "a.b"\n'
     ("route", "error"),
     [
         ("when = [1]", "when: must be a table, not a list"),
-        ('when = { a = "x" }', "when.a: must be a list of values or table, not the text 'x': put it in brackets"),
+        ('when = { a = "x" }', "when.a: must be a list of values or a table, not the text 'x': put it in brackets"),
         ("when = { a = [] }", "when.a: the list is empty"),
         ("when = { a = [[1]] }", "when.a, element 1: must be a value, not a list"),
         ("when = { a = [2026-01-01] }", "when.a, element 1: must be a value, not a date or time"),

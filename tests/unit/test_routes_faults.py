@@ -67,6 +67,17 @@ FAULTS = [
     (ROUTE, "[[routes]]\nusers = ['a']", "route 3: source: is missing: it must be a pattern"),
     (ROUTE, "[[routes]]\nsource = 5", "route 3: source: must be a pattern, not the number 5"),
     (
+        ROUTE,
+        "when = { 'a.b' = { mni = 1 } }",
+        "route 2 ('shop.#'): when.\"a.b\".mni: is not a key here; did you mean min?",
+    ),
+    (
+        ROUTE,
+        "when = { a = 'x' }",
+        "route 2 ('shop.#'): when.a: must be a list of values or a table, not the text 'x': put",
+    ),
+    (ROUTE, "when = { a = [1, {}] }", "route 2 ('shop.#'): when.a, element 2: must be a value, not a table"),
+    (
         ENDPOINT,
         "heartbeats = {}",
         "endpoint 1 ('shop'): heartbeats: is not a key here; did you mean heartbeat? Possible",
