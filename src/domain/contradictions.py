@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from domain.endpoints import Endpoint, in_force, validate_together
+from domain.endpoint_checks import validate_together
+from domain.endpoints import Endpoint, in_force
 from domain.source_patterns import is_wildcard, overlap
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import msgspec
 
 from domain.channel_tables import ChannelTable
 from domain.conditions import fault_in_conditions, unquoted_path
-from domain.endpoints import validate_endpoint, validate_together
+from domain.endpoint_checks import validate_endpoint, validate_together
 from domain.input_faults import find_fault
 from domain.payload_paths import fault_in_path, fault_in_single_path
 from domain.preferences import MAX_TYPE_LENGTH
