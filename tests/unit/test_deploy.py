@@ -154,6 +154,8 @@ def test_the_services_of_compose_fit_together() -> None:
     assert hosts <= set(services["herald-1"]["depends_on"])
     assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
     assert services["migrate"]["command"] == ["db", "upgrade"]
+    assert services["check"]["command"] == ["routes", "check"]
+    assert services["migrate"]["depends_on"]["check"] == {"condition": "service_completed_successfully"}
     for node in ("herald-1", "herald-2"):
         assert services[node]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert float(services[node]["stop_grace_period"].removesuffix("s")) > LEAVING
@@ -166,11 +168,14 @@ def test_own_routes_and_templates_are_mounted_where_the_example_says() -> None:
     for name, folder in folders.items():
         assert f"{name}={folder}" in commented
         assert f"{name}={folder}" in unit
-        for node in ("migrate", "herald-1", "herald-2"):
+        for node in ("check", "migrate", "herald-1", "herald-2"):
             assert f"./{Path(folder).name}:{folder}:ro" in services[node]["volumes"]
             assert name in services[node]["environment"]
     page = (ROOT / "docs" / "deploying.md").read_text()
-    pod = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0])
+    pod, first = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[:2])
+    assert [one["args"] for one in first["initContainers"]] == [
+        services[name]["command"] for name in ("check", "migrate")
+    ]
     (container,) = pod["containers"]
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert list(mounts.values()) == list(folders.values())

@@ -8,10 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from adapters.telemetry.alert_rules import alert_rules
 from adapters.telemetry.all_metrics import METRICS
 from adapters.telemetry.metric_declarations import Readings
 from adapters.telemetry.metrics_page import page
@@ -86,6 +88,22 @@ def test_alerts_name_metrics_and_labels_that_exist() -> None:
             grouped = {one for by in re.findall(r"by \(([\w, ]+)\)", alert.condition) for one in by.split(", ")}
             assert grouped <= declared[metric.shown_name] | {"le", "instance"}, alert.name
             assert metric.shown_name in alert.condition
+
+
+def test_the_rules_for_prometheus_are_the_declared_alerts() -> None:
+    text = (PAGE.parents[1] / "deploy" / "alerts.yaml").read_text(encoding="utf-8")
+    assert text == alert_rules(), "run `task docs`"
+    (group,) = yaml.safe_load(text)["groups"]
+    alerts = [alert for metric in METRICS for alert in metric.alerts]
+    assert group["rules"] == [
+        {
+            "alert": alert.name,
+            "expr": alert.condition,
+            "for": f"{alert.minutes}m",
+            "annotations": {"description": alert.meaning},
+        }
+        for alert in alerts
+    ]
 
 
 def test_a_histogram_counts_each_value_in_every_bucket_above_it() -> None:

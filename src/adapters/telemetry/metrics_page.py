@@ -35,8 +35,8 @@ This page is generated from the declarations in the code by `task docs`.
 ALERTS_HEAD: Final = """\
 ## Alerts
 
-Examples of what to alert on. Each condition has to hold for the time in the column "for". Thresholds that depend on
-your load are marked as examples.
+What to alert on. Each condition has to hold for the time in the column "for". Thresholds that depend on your load are
+marked as examples. The file `deploy/alerts.yaml` has the same alerts as rules for Prometheus.
 """
 
 
