@@ -1,41 +1,41 @@
 """Audiences: which users a route notifies of an event, and whom its key `exclude` leaves out."""
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Set
+from typing import Any, Final
 
 from domain.channel_tables import ChannelPlan, ChannelTable
+from domain.payload_paths import values_at
 from domain.routes import Route
-from domain.user_ids import recipients
+from domain.user_ids import as_user, recipients
 
 _NOBODY: Final[frozenset[str]] = frozenset()
 
 
-class Audience(NamedTuple):
-    """The users that an event names at the paths in `users` of a route.
-
-    `users` are those to notify, and `left_out` those that the event also names at the paths in `exclude`; no user
-    occurs twice. `unusable` is the reason why the first invalid user id is invalid; None if all are valid.
+def audience_of(route: Route, payload: Any) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+    """Returns the users whom a route notifies of an event: those that the event names at the paths in `users`, and not
+    at the paths in `exclude`. Also returns the users that it names at both; and the reason why the first invalid user
+    id is invalid, or None if all are valid. No user occurs twice.
     """
-
-    users: tuple[str, ...]
-    left_out: tuple[str, ...]
-    unusable: str | None
-
-
-def audience_of(route: Route, payload: Any) -> Audience:
     users, unusable = recipients(payload, route.users)
-    kept, left_out = _divided(users, excluded_by(route, payload))
-    return Audience(kept, left_out, unusable)
+    return *_divided(users, excluded_by(route, payload)), unusable
 
 
-def excluded_by(route: Route, payload: Any) -> frozenset[str]:
+def excluded_by(route: Route, payload: Any) -> Set[str]:
     """Returns the users and addresses that an event names at the paths in `exclude` of a route. Values that are not
     valid user ids are ignored.
     """
-    return frozenset(recipients(payload, route.exclude)[0]) if route.exclude else _NOBODY
+    if not route.exclude:
+        return _NOBODY
+    excluded = set()
+    for path in route.exclude:
+        for value in values_at(payload, path):
+            if (user := as_user(value)) is not None:
+                excluded.add(user)
+    return excluded
 
 
 def divide_destinations(
-    made: ChannelPlan, table: ChannelTable, excluded: frozenset[str]
+    made: ChannelPlan, table: ChannelTable, excluded: Set[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Divides the destinations of a channel into those that remain and those that are left out: all, if the user whose
     preferences apply to them is excluded, otherwise those that are excluded themselves. Without a destination, empty
@@ -47,6 +47,7 @@ def divide_destinations(
     return _divided(destinations, frozenset(map(table.as_destination, excluded)))
 
 
-def _divided(names: tuple[str, ...], excluded: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    left_out = tuple([one for one in names if one in excluded]) if excluded else ()
-    return (tuple([one for one in names if one not in excluded]) if left_out else names), left_out
+def _divided(names: tuple[str, ...], excluded: Set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if excluded.isdisjoint(names):
+        return names, ()
+    return tuple([one for one in names if one not in excluded]), tuple([one for one in names if one in excluded])

@@ -3,7 +3,6 @@ message, the routes and the limits.
 """
 
 from functools import partial
-from typing import Any
 
 from domain.audiences import audience_of, divide_destinations, excluded_by
 from domain.broker_messages import Message
@@ -15,7 +14,7 @@ from domain.events import Event, Unreadable, read_event
 from domain.plan_contents import broadcast_content, delivery_item, notification_content
 from domain.plans import Addressed, Broadcast, DeadLetter, LeftOut, Plan
 from domain.protocol.plain_envelopes import make_body, require_object
-from domain.routes import Route, RouteTable
+from domain.routes import Route, RouteTable, fulfilled
 from domain.storable_text import validate_item
 from domain.streams import Content, SignOut, stored_bytes
 from domain.user_ids import recipients
@@ -27,7 +26,8 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
     candidates = table.for_source(message.source)
     if message.body is None and all(route.tombstone == "ignore" for route in candidates):
         return Plan(message.source, message.fallback_id, message=message, ignored="tombstone")
-    naming = next((route for route in candidates if route.id), None)
+    with_id = [route for route in candidates if route.id]
+    naming = with_id[0] if with_id else None
     by_source = not candidates or candidates[0].identity != "cloudevents"
     try:
         event = read_event(message, naming.id if naming else None, limits.event_bytes)
@@ -103,8 +103,7 @@ class _Planner:
         """
         payload = self.event.payload
         if type(payload) is dict:
-            known: dict[str, list[Any]] = {}
-            return [route for route in routes if route.is_fulfilled(payload, known)]
+            return fulfilled(routes, payload)
         unconditional = [route for route in routes if not route.when]
         if len(unconditional) < len(routes):
             try:
@@ -141,7 +140,7 @@ class _Planner:
         if left_out:
             self.left_out.append(LeftOut(route, left_out))
         if users:
-            fresh = tuple(user for user in users if user not in self.users)
+            fresh = tuple([user for user in users if user not in self.users])
             if fresh:
                 self._check_recipients(len(self.users) + len(fresh))
                 content = notification_content(route, self.event, self.fields)

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Final, Literal
 
@@ -197,17 +197,28 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """The conditions in `when`, ready to be evaluated. They must be valid."""
         return tuple(make_condition(path, demand) for path, demand in self.when.items())
 
-    def is_fulfilled(self, payload: Any, known: dict[str, list[Any]]) -> bool:
-        """Returns whether a payload fulfils all conditions of the route. `known` caches the values of the payload by
-        path, because routes of one source often have conditions on the same paths.
-        """
-        for condition in self.conditions:
-            found = known.get(condition.path)
+    @cached_property
+    def tests(self) -> tuple[tuple[str, Callable[[list[Any]], bool]], ...]:
+        """For each condition, its path and the function that tests the values there."""
+        return tuple((condition.path, condition.accepts) for condition in self.conditions)
+
+
+def fulfilled(routes: Iterable[Route], payload: Any) -> list[Route]:
+    """Returns those of the routes whose conditions the payload fulfils. The values at a path are looked up once,
+    because routes of one source often have conditions on the same path.
+    """
+    known: dict[str, list[Any]] = {}
+    chosen = []
+    for route in routes:
+        for path, accepts in route.tests:
+            found = known.get(path)
             if found is None:
-                found = known[condition.path] = values_at(payload, condition.path)
-            if not condition.accepts(found):
-                return False
-        return True
+                found = known[path] = values_at(payload, path)
+            if not accepts(found):
+                break
+        else:
+            chosen.append(route)
+    return chosen
 
 
 class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 import re
 
 from domain.events import own_type
-from domain.routes import Profile, Route
+from domain.routes import Profile, Route, fulfilled
 from domain.source_patterns import as_regex
 
 
@@ -11,7 +11,7 @@ def sample_payloads(profile: Profile, route: Route) -> list[object]:
     """Returns the payloads of all samples in the profile to which the route applies: by their source, their type, and
     the conditions of the route.
     """
-    return [payload for payload in matching_payloads(profile, route) if route.is_fulfilled(payload, {})]
+    return [payload for payload in matching_payloads(profile, route) if fulfilled([route], payload)]
 
 
 def matching_payloads(profile: Profile, route: Route) -> list[object]:
