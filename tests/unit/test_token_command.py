@@ -87,6 +87,10 @@ class TestMaking:
         more = {"n": "7", "roles": ["a", 1], "a.b": "c=d", "empty": "", "https://x.example/n": None}
         assert claims == {**more, "sub": "ada", "iat": claims["iat"], "exp": claims["exp"]}
 
+    def test_a_secret_signs_by_an_accepted_algorithm_without_a_warning(self) -> None:
+        token = made("ada", **WITH_SECRET, HERALD_JWT_ALGORITHMS="HS512")
+        assert jwt.get_unverified_header(token)["alg"] == "HS512"
+
     @pytest.mark.parametrize("algorithm", KEYS)
     def test_a_private_key_signs_by_the_algorithm_of_its_kind(self, algorithm: str, tmp_path: Path) -> None:
         key = KEYS[algorithm]
@@ -147,6 +151,7 @@ class TestMaking:
             (["ada", "--scope", ""], WITH_SECRET, "'' is not a scope"),
             (["ada", "--scope", "a\x1bb"], WITH_SECRET, "is not a scope"),
             (["ada", "--claim", "exp:=5"], WITH_SECRET, "The claim exp is set by this command"),
+            (["ada", "--claim", "iss:=5"], WITH_SECRET, "The claim iss must be text"),
             (["ada", "--claim", "sub=bob"], WITH_SECRET, "The claim sub is set by this command"),
             (["ada", "--claim", f"x={'x' * 20_000}"], WITH_SECRET, "at most 16384 are accepted"),
             (["ada", "--claim", "nbf:=99999999999"], WITH_SECRET, "would refuse this token. The token is valid only"),

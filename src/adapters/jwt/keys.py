@@ -5,6 +5,7 @@ token by HS256 with the text of the public key as the secret, and Herald would a
 is never used with an HS algorithm, an EC key only with the algorithm of its curve, and no key with `none`.
 """
 
+import warnings
 from typing import Final
 
 import msgspec
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import InvalidKeyError, register_algorithm
 from jwt.algorithms import HMACAlgorithm, OKPAlgorithm, get_default_algorithms
+from jwt.warnings import InsecureKeyLengthWarning
 
 from adapters.jwt.refusal import TokenRefused, shown
 from adapters.jwt.settings import JwtSettings
@@ -37,6 +39,8 @@ for _name in ("Ed25519", "Ed448"):
 # is more for HS384 and HS512. But 256 bits can't be guessed, and many issuers use one secret of that size for all
 # three.
 MIN_SECRET_BYTES: Final = 32
+# PyJWT warns of secrets that are shorter than the hash.
+warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
 
 # Minimum size of an RSA key in bits: RFC 7518, section 3.3.
 MIN_RSA_BITS: Final = 2048

@@ -25,8 +25,11 @@ class SigningKey(msgspec.Struct, frozen=True):
     kid: str | None = None
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """Returns a token with these claims. Raises ValueError if it is longer than Herald accepts."""
+        """Returns a token with these claims. Raises ValueError if `iss` is not text, or if the token is longer than
+        Herald accepts."""
         headers = {"kid": self.kid} if self.kid is not None else None
+        if not isinstance(claims.get("iss", ""), str):
+            raise ValueError("The claim iss must be text.")
         token = jwt.encode(claims, self.material, self.algorithm, headers)
         if len(token) > MAX_TOKEN_LENGTH:
             raise ValueError(f"The token has {len(token)} characters; at most {MAX_TOKEN_LENGTH} are accepted.")

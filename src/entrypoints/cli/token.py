@@ -1,43 +1,24 @@
 """`herald token`: makes a token, or says whether and why Herald accepts or refuses one."""
 
-import asyncio
 import os
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 import msgspec
-import structlog
 
-from domain.caller_errors import Unavailable
 from domain.safe_text import visible
-from entrypoints.cli.input_files import content, opened
-from entrypoints.settings.loader import Settings, SettingsInvalid, read
-
-if TYPE_CHECKING:
-    from adapters.jwt.refusal import Refusal
-    from adapters.jwt.verifier import Accepted, JwtVerifier
+from entrypoints.cli.input_files import content
+from entrypoints.cli.token_check import examined, given_token, print_check, span
+from entrypoints.settings.loader import Settings, read
 
 DEFAULT_MINUTES: Final = 60
 # Lifetimes above this are made with a warning, because a token can't be withdrawn alone.
 LONG_MINUTES: Final = 24 * 60
 MAX_MINUTES: Final = 10 * 366 * 24 * 60
 
-# At most this much is read from standard input; a token of this length is refused in any case.
-MAX_INPUT_BYTES: Final = 1_000_000
-
 _CLAIM: Final = re.compile(r"(?P<name>[^=]+?)(?P<json>:?)=(?P<value>.*)", re.DOTALL)
-
-
-class KeysUnavailable(click.ClickException):
-    """Raised if a token can be neither accepted nor refused, because the issuer's keys can't be fetched. Ends the
-    command with exit code 3."""
-
-    exit_code = 3
 
 
 @click.command(short_help="Make a token, or say why one is refused.")
@@ -95,7 +76,7 @@ def token(
     if check:
         if scopes or claims or key or kid or _given(context, "minutes"):
             raise click.UsageError("--check takes no other options: they are for making a token.")
-        _check(_token_given(text), settings)
+        print_check(given_token(text), settings)
     elif text is None:
         raise click.UsageError("Name the user for whom to make a token, or use --check.")
     else:
@@ -123,108 +104,23 @@ def _make(
     except ValueError as error:
         raise click.ClickException(visible(str(error))) from None
     if settings.jwt.secret or settings.jwt.public_key:
-        _refuse_to_print(made, settings)
+        _check_made(made, settings)
     if minutes > LONG_MINUTES:
         click.echo(
-            f"warning: this token is valid for {_span(minutes * 60)}. It can't be withdrawn alone: only a sign-out of"
+            f"warning: this token is valid for {span(minutes * 60)}. It can't be withdrawn alone: only a sign-out of"
             " the user, or another key, ends it before.",
             err=True,
         )
     click.echo(made)
 
 
-def _refuse_to_print(made: str, settings: Settings) -> None:
-    """Raises ClickException if the server would refuse this new token."""
+def _check_made(made: str, settings: Settings) -> None:
+    """Raises ClickException if the server would refuse the new token."""
     from adapters.jwt.refusal import Refusal
 
-    examined = _examined(made, settings)
-    if isinstance(examined, Refusal):
-        raise click.ClickException(f"The server would refuse this token. {examined.explanation} {examined.advice}")
-
-
-def _check(text: str, settings: Settings) -> None:
-    from adapters.jwt.verifier import Accepted
-
-    examined = _examined(text, settings)
-    if isinstance(examined, Accepted):
-        click.echo("\n".join(_accepted_lines(examined, settings)))
-        return
-    click.echo(f"refused: {examined.code}\n{examined.explanation}\n{examined.advice}")
-    raise click.exceptions.Exit(1)
-
-
-def _examined(text: str, settings: Settings) -> "Accepted | Refusal":
-    from adapters.jwt.verifier import JwtVerifier
-
-    if not settings.jwt.has_key:
-        raise SettingsInvalid(
-            "No key to verify tokens is configured: set HERALD_JWT_SECRET, HERALD_JWT_PUBLIC_KEY or"
-            " HERALD_JWT_JWKS_URL, as for `herald serve`."
-        )
-    try:
-        settings.jwt.check()
-        with _without_logs():
-            return asyncio.run(_examine(JwtVerifier(settings.jwt), text))
-    except ValueError as error:
-        raise SettingsInvalid(str(error)) from None
-
-
-@contextmanager
-def _without_logs() -> Iterator[None]:
-    """Suppresses log lines, which would be printed between those of the command and repeat them."""
-
-    def drop(*_: Any) -> NoReturn:
-        raise structlog.DropEvent
-
-    before = structlog.get_config()
-    structlog.configure(processors=[drop])
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
-
-
-async def _examine(verifier: "JwtVerifier", text: str) -> "Accepted | Refusal":
-    try:
-        return await verifier.examine(text)
-    except Unavailable as error:
-        raise KeysUnavailable(f"The token can't be checked: {verifier.fault or error}") from None
-    finally:
-        await verifier.close()
-
-
-def _accepted_lines(accepted: "Accepted", settings: Settings) -> Iterator[str]:
-    from adapters.jwt.refusal import shown_time
-
-    identity, now = accepted.identity, time.time()
-    yield "accepted"
-    yield f"user:     {identity.user}"
-    yield f"scopes:   {visible(', '.join(sorted(identity.scopes))) or 'none'}"
-    if identity.issued_at is not None:
-        yield f"issued:   {shown_time(identity.issued_at)}, {_span(now - identity.issued_at)} ago"
-    if identity.expires_at is not None:
-        yield f"expires:  {shown_time(identity.expires_at)}, in {_span(identity.expires_at - now)}"
-    yield f"claims:   {visible(', '.join(sorted(accepted.claims)))}"
-    if identity.expires_at is None:
-        yield "note: the token has no `exp`, so it never expires."
-    if identity.issued_at is None:
-        yield "note: the token has no `iat`, so it is refused for ever once its user has signed out."
-    if "aud" in accepted.claims and not settings.jwt.audience:
-        yield "note: HERALD_JWT_AUDIENCE is not set, so tokens that are meant for other services are accepted too."
-    if settings.server.auth == "open":
-        yield "note: HERALD_AUTH is open, so the server does not look at tokens."
-
-
-def _token_given(text: str | None) -> str:
-    """Returns the token to check: the argument, or the text from standard input, without spaces around it and without
-    the word `Bearer` before it, as it is in the header `Authorization`."""
-    if text is None:
-        if sys.stdin.isatty():
-            click.echo("Paste the token, then press Enter and Ctrl-D.", err=True)
-        with opened("-") as stream:
-            text = stream.read(MAX_INPUT_BYTES).decode("utf-8", "replace")
-    text = text.strip()
-    return text[7:].strip() if text[:7].lower() == "bearer " else text
+    result = examined(made, settings)
+    if isinstance(result, Refusal):
+        raise click.ClickException(f"The server would refuse this token. {result.explanation} {result.advice}")
 
 
 def _additional(claims: tuple[str, ...]) -> dict[str, Any]:
@@ -246,11 +142,3 @@ def _additional(claims: tuple[str, ...]) -> dict[str, Any]:
 
 def _given(context: click.Context, option: str) -> bool:
     return context.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
-
-
-def _span(seconds: float) -> str:
-    """Returns a period for display, in its largest unit: `59 min`. Negative periods count as 0."""
-    for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{int(seconds // length)} {unit}"
-    return f"{max(0, int(seconds))} s"
