@@ -20,6 +20,7 @@ from adapters.http.routes import HTTP_ROUTES
 from adapters.sockets.routes import endpoint_routes, is_event_stream
 from application.live.addresses import addresses
 from application.operations.node import Node
+from application.routes_in_force import RoutesInForce
 from domain.public_url import PublicUrl
 from entrypoints.channels import CHANNELS, OutboundChannel
 from entrypoints.profiles.loader import load_table
@@ -41,7 +42,7 @@ def create_app(settings: Settings, *overrides: Provider, channels: Sequence[Outb
     """
     table = load_table(settings, channels)
     places = addresses(table)
-    container = make_container(settings, table, *overrides, channels=channels)
+    container = make_container(settings, RoutesInForce(table), *overrides, channels=channels)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

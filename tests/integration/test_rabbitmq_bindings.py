@@ -17,6 +17,7 @@ from application.ingest.keep_bindings import KeepBindings
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.bindings import Binding, NotChanged
+from application.routes_in_force import RoutesInForce
 from domain.backoff import Backoff
 from domain.routes import RouteTable
 from domain.routes_file import read_profile
@@ -48,11 +49,11 @@ class Node:
         self.counters = Counters()
         store_plans = StorePlans(stores.store, clock, StoragePolicy())
         ingest = IngestEvents(
-            table,
+            RoutesInForce(table),
             store_plans,
             MemoryBackplane(),
             self.counters,
-            NoteDuplicates(table, clock, self.counters),
+            NoteDuplicates(clock, self.counters),
             bindings=self.bindings,
         )
         self.consumer = ConsumeEvents(ingest, self.source, RetryPolicy())

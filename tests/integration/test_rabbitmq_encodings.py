@@ -15,7 +15,7 @@ from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import ANY
 from domain.event_limits import Limits
-from tests.support.core import HandClock, table
+from tests.support.core import HandClock, in_force
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import ready, until
 from tests.support.stores import sqlite
@@ -39,10 +39,10 @@ async def test_bodies_are_decoded_or_become_dead_letters_that_name_the_encoding(
     source = RabbitSource(real_rabbit.settings(queue), ["direct"], max_event_bytes=LIMIT)
     counters = Counters()
     async with sqlite((tmp_path, lambda: None)) as stores:
-        note_duplicates = NoteDuplicates(table(), HandClock(), counters)
+        note_duplicates = NoteDuplicates(HandClock(), counters)
         store_plans = StorePlans(stores.store, HandClock(), StoragePolicy())
         ingest = IngestEvents(
-            table(), store_plans, MemoryBackplane(), counters, note_duplicates, Limits(event_bytes=LIMIT)
+            in_force(), store_plans, MemoryBackplane(), counters, note_duplicates, Limits(event_bytes=LIMIT)
         )
         consumer = ConsumeEvents(ingest, source, RetryPolicy())
         await consumer.start()

@@ -18,6 +18,7 @@ from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryP
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.publish import NewEvent, PublishEvents
 from application.ingest.store_plans import StoragePolicy, StorePlans
+from application.routes_in_force import RoutesInForce
 from domain.broker_messages import Message
 from domain.routes import RouteTable
 from tests.support.core import message, table
@@ -51,10 +52,12 @@ class Rig:
         self.broker = MemoryBroker()
         self.counters = Counters()
         store_plans = StorePlans(stores.store, SystemClock(), StoragePolicy())
-        note_duplicates = NoteDuplicates(routes, SystemClock(), self.counters)
-        self.ingest = IngestEvents(routes, store_plans, MemoryBackplane(), self.counters, note_duplicates)
+        note_duplicates = NoteDuplicates(SystemClock(), self.counters)
+        self.ingest = IngestEvents(
+            RoutesInForce(routes), store_plans, MemoryBackplane(), self.counters, note_duplicates
+        )
         self.consumer = ConsumeEvents(self.ingest, self.broker, RetryPolicy())
-        self.publish = PublishEvents(routes, self.broker, SystemClock(), Uuid7Factory())
+        self.publish = PublishEvents(in_force, self.broker, SystemClock(), Uuid7Factory())
         self.dead_letters = HandleDeadLetters(stores.dead_letters, self.broker)
 
     async def send(self, *messages: Message) -> None:

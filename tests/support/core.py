@@ -19,12 +19,14 @@ from application.counters import Counters
 from application.hub.hub import Hub
 from application.hub.policy import HubPolicy, SessionPolicy
 from application.hub.session import Session
+from application.hub.session_request import ConnectRequest
 from application.live.client_commands import ClientCommands, CommandPolicy
-from application.live.followable_streams import ConnectRequest, FollowableStreams
+from application.live.followable_streams import FollowableStreams
 from application.live.open_session import OpenSession
 from application.ports.backplane import Backplane
 from application.ports.presence import Presence
 from application.ports.store import Recorded, Store, StoreUnavailable
+from application.routes_in_force import RoutesInForce
 from domain.broker_messages import NO_HEADERS, Message
 from domain.endpoints import Endpoint
 from domain.identity import NOBODY, Identity
@@ -91,6 +93,10 @@ def table(text: str = ROUTES) -> RouteTable:
 def shipped_table(*names: str) -> RouteTable:
     """Return the routes of the shipped profiles with these names, with the endpoints that Herald ships."""
     return RouteTable(shipped(names), compatibility().endpoints)
+
+
+def in_force(text: str = ROUTES) -> RoutesInForce:
+    return RoutesInForce(table(text))
 
 
 def message(
@@ -184,8 +190,9 @@ class Node:
         self.presence = presence or MemoryPresence(roll)
         self.policy = policy
         self.hub = Hub(self.store, self.backplane, self.presence, self.clock, self.counters, policy)
-        self.streams = FollowableStreams(self.table)
-        self.open_session = OpenSession(self.table, self.streams, self.hub, self.store, Uuid7Factory(), self.counters)
+        self.routes = RoutesInForce(self.table)
+        self.streams = FollowableStreams(self.routes)
+        self.open_session = OpenSession(self.routes, self.streams, self.hub, self.store, Uuid7Factory(), self.counters)
         self.identify = IdentifyCaller(None, self.store, self.clock)
         self._made = 0
 

@@ -164,7 +164,7 @@ class Node:
             self.renderer.templates = set(templates)
         self.counters = Counters()
         channel = MailChannel(self.renderer, rig.office)
-        self.dispatcher = Dispatcher(channel, rig.deliveries, rig.clock, self.counters, policy, routed, decide)
+        self.dispatcher = Dispatcher(channel, rig.deliveries, rig.clock, self.counters, policy, lambda: routed, decide)
 
 
 class Rig:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from application.access.identify import IdentifyCaller
 from application.hub.session import Session
+from application.hub.session_request import ConnectRequest
 from application.live.client_commands import CommandPolicy
-from application.live.followable_streams import ConnectRequest
 from domain.caller_errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
 from domain.protocol.herald_v1 import CloseCode, CloseReason

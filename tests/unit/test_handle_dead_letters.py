@@ -19,6 +19,7 @@ from application.ingest.ingest_events import ConsumeEvents, IngestEvents, RetryP
 from application.ingest.note_duplicates import NoteDuplicates
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.dead_letters import ANY, DeadLetterFilter, KeptDeadLetter
+from application.routes_in_force import RoutesInForce
 from domain.broker_messages import Message
 from domain.caller_errors import NotFound, Unavailable
 from domain.planning import plan
@@ -45,8 +46,8 @@ class Rig:
 
     async def run(self, routes: RouteTable) -> None:
         store_plans = StorePlans(self.store, self.clock, StoragePolicy())
-        note_duplicates = NoteDuplicates(routes, self.clock, Counters())
-        ingest = IngestEvents(routes, store_plans, MemoryBackplane(), Counters(), note_duplicates)
+        note_duplicates = NoteDuplicates(self.clock, Counters())
+        ingest = IngestEvents(RoutesInForce(routes), store_plans, MemoryBackplane(), Counters(), note_duplicates)
         self.consumer = ConsumeEvents(ingest, self.broker, RetryPolicy())
         await self.consumer.start()
 

@@ -15,6 +15,7 @@ from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.backplane import BackplaneUnavailable
 from application.ports.event_source import Batch, NotAcknowledged
 from application.ports.store import Recorded, StoreUnavailable
+from application.routes_in_force import RoutesInForce
 from domain.broker_messages import Message
 from domain.event_limits import NO_LIMITS, Limits
 from domain.plans import Plan
@@ -42,8 +43,9 @@ class Rig:
         self, limits: Limits, policy: StoragePolicy | None = None, table: RouteTable = ROUTES
     ) -> IngestEvents:
         store_plans = StorePlans(self.store, HandClock(), policy or StoragePolicy())
-        note_duplicates = NoteDuplicates(table, HandClock(), self.counters)
-        return IngestEvents(table, store_plans, self.backplane, self.counters, note_duplicates, limits)
+        routes = RoutesInForce(table)
+        note_duplicates = NoteDuplicates(HandClock(), self.counters)
+        return IngestEvents(routes, store_plans, self.backplane, self.counters, note_duplicates, limits)
 
     async def inbox(self, user: str = "ada") -> list[str]:
         self.store.fault = None
@@ -128,7 +130,7 @@ async def once(rig: Rig, *messages: Message) -> None:
     waiting = asyncio.create_task(rig.source.publish(messages))
     await asyncio.sleep(0)
     try:
-        await rig.ingest(await rig.ingest.plan(await rig.source.take(), rig.source), rig.source)
+        await rig.ingest(await rig.ingest.plan(await rig.source.take(), rig.source, rig.ingest.table), rig.source)
         await settle()
     finally:
         waiting.cancel()

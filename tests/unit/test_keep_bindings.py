@@ -20,7 +20,7 @@ from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.bindings import Binding, NotChanged, QueueName
 from application.ports.event_source import Batch
 from application.ports.store import StoreUnavailable
-from tests.support.core import FaultyStore, HandClock, message, table
+from tests.support.core import FaultyStore, HandClock, in_force, message
 
 NAME = QueueName("/", "orders")
 
@@ -94,8 +94,8 @@ class Site:
 
     def ingest(self, bindings: KeepBindings, counters: Counters) -> IngestEvents:
         store_plans = StorePlans(FaultyStore(), self.clock, StoragePolicy())
-        note_duplicates = NoteDuplicates(table(), self.clock, counters)
-        return IngestEvents(table(), store_plans, MemoryBackplane(), counters, note_duplicates, bindings=bindings)
+        note_duplicates = NoteDuplicates(self.clock, counters)
+        return IngestEvents(in_force(), store_plans, MemoryBackplane(), counters, note_duplicates, bindings=bindings)
 
     async def started(self, name: str, *wanted: str) -> BindingsNode:
         """Return a node that has just connected."""
@@ -278,13 +278,13 @@ async def test_ingest_counts_unwanted_events_and_stores_the_others(site: Site) -
         message("gone.y", b"\xff", "3"),
         message("elsewhere", {}, "4"),
     )
-    await ingest(await ingest.plan(Batch(messages), Source()), Source())
+    await ingest(await ingest.plan(Batch(messages), Source(), ingest.table), Source())
     assert counters.unwanted == {"gone.#": 2}
     assert counters.events_in == {"rabbitmq": 4}
     assert counters.dead_letters == {"no_route": 1}
     assert (counters.planned, counters.stored, counters.duplicates) == (1, 1, 0)
     # From another source the same event is a dead letter.
-    await ingest(await ingest.plan(Batch(messages[:1]), MemoryBroker()), MemoryBroker())
+    await ingest(await ingest.plan(Batch(messages[:1]), MemoryBroker(), ingest.table), MemoryBroker())
     assert counters.dead_letters == {"no_route": 2}
 
 
@@ -293,6 +293,6 @@ async def test_no_event_is_dropped_while_the_store_is_unavailable(site: Site) ->
     ingest = site.ingest(bindings, Counters())
     site.bindings.away = True
     with pytest.raises(StoreUnavailable):
-        await ingest.plan(Batch((message("gone.x", {}, "1"),)), Source())
+        await ingest.plan(Batch((message("gone.x", {}, "1"),)), Source(), ingest.table)
     # The store is not queried if every event has a route.
-    await ingest.plan(Batch((message("direct", {"to": "ada"}, "2"),)), Source())
+    await ingest.plan(Batch((message("direct", {"to": "ada"}, "2"),)), Source(), ingest.table)

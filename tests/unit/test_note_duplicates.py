@@ -39,13 +39,13 @@ class Rig:
         self.store = MemoryStore(MemoryRecords(Uuid7Factory()))
         self.clock = HandClock()
         self.counters = Counters()
-        self.note = NoteDuplicates(self.routes, self.clock, self.counters, policy)
+        self.note = NoteDuplicates(self.clock, self.counters, policy)
 
     async def send(self, source: str, payload: dict[str, Any], place: str = "p:0:1") -> list[dict[str, Any]]:
         """Ingest an event. Returns the log lines."""
         recorded = await self.store.record([plan(message(source, payload, place), self.routes)], NOW)
         with capture_logs() as logs:
-            self.note(recorded.repeated)
+            self.note(recorded.repeated, self.routes)
         return [dict(line) for line in logs]
 
 

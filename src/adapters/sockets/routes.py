@@ -19,8 +19,8 @@ from adapters.sockets.litestar_socket import LitestarSocket
 from adapters.web.refusals import NOT_FOUND
 from adapters.web.serve_socket import SocketGate
 from application.live.addresses import Address
+from application.routes_in_force import RoutesInForce
 from domain.endpoints import HERALD_V1_PATHS
-from domain.routes import RouteTable
 
 Socket = WebSocket[Any, Any, Any]
 
@@ -89,13 +89,13 @@ def _hidden_paths(address: Address, addresses: Sequence[Address]) -> Sequence[st
 def _socket(address: Address, path: str) -> WebsocketRouteHandler:
     @websocket(path)
     @inject_websocket
-    async def serve(socket: Socket, gate: FromDishka[SocketGate], table: FromDishka[RouteTable]) -> None:
+    async def serve(socket: Socket, gate: FromDishka[SocketGate], routes: FromDishka[RoutesInForce]) -> None:
         try:
             user = _user_in_url(socket, address)
         except NotFoundException:
             await LitestarSocket(socket).refuse(NOT_FOUND)
             return
-        await gate.serve(LitestarSocket(socket), address.select(table, user), user)
+        await gate.serve(LitestarSocket(socket), address.select(routes.table, user), user)
 
     return serve
 
@@ -119,14 +119,14 @@ def _event_stream(address: Address, path: str, include_in_schema: bool = True) -
     )
     @inject
     async def serve(
-        request: Request[Any, Any, Any], gate: FromDishka[StreamGate], table: FromDishka[RouteTable]
+        request: Request[Any, Any, Any], gate: FromDishka[StreamGate], routes: FromDishka[RoutesInForce]
     ) -> Response[Any]:
         """Sends events as server-sent events as soon as they are stored: those of the feeds that the caller has access
         to and, if the caller is a user, the user's notifications. (Some endpoints send only feeds, or only
         notifications.) The response stays open until the client disconnects or the server ends the session.
         `/schema/asyncapi.json` describes the messages and the query parameters."""
         user = _user_in_url(request, address)
-        return await gate.serve(request, address.select(table, user), user)
+        return await gate.serve(request, address.select(routes.table, user), user)
 
     return serve
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from adapters.web.tokens import find_token, read_cookies
-from application.live.followable_streams import ConnectRequest
+from application.hub.session_request import ConnectRequest
 from domain.endpoints import Endpoint
 from domain.identity import Identity
 from domain.protocol.herald_v1 import SUBPROTOCOL

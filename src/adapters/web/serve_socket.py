@@ -15,9 +15,9 @@ from application.access.limit_rate import LimitRate
 from application.counters import Counters
 from application.hub.hub import Hub
 from application.hub.session import Session
-from application.hub.session_request import ReplacementSession
+from application.hub.session_request import ConnectRequest, ReplacementSession
 from application.live.client_commands import ClientCommands
-from application.live.followable_streams import ConnectRequest, FollowableStreams
+from application.live.followable_streams import FollowableStreams
 from application.live.open_session import OpenSession
 from application.ports.clock import Clock
 from application.ports.store import Store

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Generic
 
@@ -46,10 +46,10 @@ class Dispatcher(Generic[Prepared]):
         clock: Clock,
         counters: Counters,
         policy: DispatchPolicy,
-        templates: Collection[str] = (),
+        templates: Callable[[], Collection[str]] = tuple,
         decide: Decide = decide,
     ) -> None:
-        """`templates` are the names of the templates that the routes of this node use for the channel. `decide` decides
+        """`templates` returns the names of the templates that the routes in force use for the channel. `decide` decides
         whether a delivery is sent now, later, or never."""
         self._channel = channel
         self._deliveries = deliveries

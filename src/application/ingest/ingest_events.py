@@ -5,6 +5,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -22,6 +23,7 @@ from application.ports.backplane import Backplane
 from application.ports.event_source import Batch, EventSource, NotAcknowledged
 from application.ports.service import Phase, Service
 from application.ports.store import Recorded, StoreUnavailable
+from application.routes_in_force import RoutesInForce
 from domain.backoff import Backoff
 from domain.broker_messages import Message
 from domain.event_limits import NO_LIMITS, Limits
@@ -44,11 +46,13 @@ class RetryPolicy(Backoff, frozen=True):
 
 
 class BatchInWork(msgspec.Struct, frozen=True):
-    """A broker's batch that is being ingested. `plans` are the plans of its events; `parts` are the parts of these
-    plans that are not stored yet, one for each transaction. `unwanted` counts the events that no route uses any more
-    (see KeepBindings), by the key of the RabbitMQ binding by which they arrive; these events have no plan."""
+    """A broker's batch that is being ingested. `table` has the routes by which it was planned. `plans` are the plans of
+    its events; `parts` are the parts of these plans that are not stored yet, one for each transaction. `unwanted`
+    counts the events that no route uses any more (see KeepBindings), by the key of the RabbitMQ binding by which they
+    arrive; these events have no plan."""
 
     batch: Batch
+    table: RouteTable
     plans: list[Plan]
     parts: deque[Part]
     unwanted: Counter[str]
@@ -70,7 +74,7 @@ class IngestEvents:
 
     def __init__(
         self,
-        table: RouteTable,
+        routes: RoutesInForce,
         store_plans: StorePlans,
         backplane: Backplane,
         counters: Counters,
@@ -80,7 +84,7 @@ class IngestEvents:
     ) -> None:
         """`bindings` finds the events that arrive only by bindings of removed routes, which are not planned. With None,
         all events are planned."""
-        self._table = table
+        self._routes = routes
         self._store_plans = store_plans
         self._backplane = backplane
         self._counters = counters
@@ -89,18 +93,24 @@ class IngestEvents:
         self._count_events = CountEvents(counters)
         self._bindings = bindings
 
-    async def plan(self, batch: Batch, source: EventSource) -> BatchInWork:
-        unwanted = await self._unwanted_sources(batch, source)
-        plans = await plan_events([one for one in batch.messages if one.source not in unwanted], self._plan)
+    @property
+    def table(self) -> RouteTable:
+        """The routes by which a batch that is taken now must be planned."""
+        return self._routes.table
+
+    async def plan(self, batch: Batch, source: EventSource, table: RouteTable) -> BatchInWork:
+        unwanted = await self._unwanted_sources(batch, source, table)
+        messages = [one for one in batch.messages if one.source not in unwanted]
+        plans = await plan_events(messages, partial(self._plan, table))
         counts = Counter(unwanted[one.source] for one in batch.messages if one.source in unwanted)
         kept = [one for one in plans if one.ignored is None]
-        return BatchInWork(batch, plans, self._store_plans.parts(kept), counts)
+        return BatchInWork(batch, table, plans, self._store_plans.parts(kept), counts)
 
     async def __call__(self, work: BatchInWork, source: EventSource) -> None:
         async for stored in self._store_plans(work.parts):
             recorded = stored.recorded
-            self._count(recorded)
-            self._count_events(stored.events, recorded.repeated, self._table)
+            self._count(recorded, work.table)
+            self._count_events(stored.events, recorded.repeated, work.table)
             await announce(self._backplane, self._counters, recorded.entries, recorded.sign_outs)
         counters = self._counters
         counters.events_in[source.name] += len(work.batch.messages)
@@ -116,9 +126,9 @@ class IngestEvents:
             trace = None if isinstance(error, NotAcknowledged) else error
             log.warning("acknowledgement_failed", broker=source.name, error=str(error), exc_info=trace)
 
-    def _plan(self, message: Message) -> Plan:
+    def _plan(self, table: RouteTable, message: Message) -> Plan:
         try:
-            return plan(message, self._table, self._limits)
+            return plan(message, table, self._limits)
         except Exception:
             # A programming error, which this event would cause at each attempt.
             log.exception("event_planning_failed", source=message.source, event_id=message.fallback_id)
@@ -126,11 +136,11 @@ class IngestEvents:
             letter = DeadLetter(message, message.source, message.fallback_id, "internal", detail)
             return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message)
 
-    def _count(self, recorded: Recorded) -> None:
+    def _count(self, recorded: Recorded, table: RouteTable) -> None:
         counters = self._counters
         counters.stored += len(recorded.entries)
         counters.duplicates += recorded.duplicates
-        self._note_duplicates(recorded.repeated)
+        self._note_duplicates(recorded.repeated, table)
         for delivery in recorded.deliveries:
             counters.deliveries[delivery.status] += 1
         for letter in recorded.dead_letters:
@@ -144,13 +154,13 @@ class IngestEvents:
                 error=letter.detail,
             )
 
-    async def _unwanted_sources(self, batch: Batch, source: EventSource) -> Mapping[str, str]:
+    async def _unwanted_sources(self, batch: Batch, source: EventSource, table: RouteTable) -> Mapping[str, str]:
         """Returns the sources of the batch that no route uses any more, each with the key of the RabbitMQ binding by
         which its events still arrive."""
         if self._bindings is None:
             return {}
         return await self._bindings.unwanted(
-            source, {message.source for message in batch.messages if not self._table.for_source(message.source)}
+            source, {message.source for message in batch.messages if not table.for_source(message.source)}
         )
 
 
@@ -210,13 +220,15 @@ class ConsumeEvents(Service):
                 await self._store(batch)
 
     async def _store(self, batch: Batch) -> None:
+        # Read before the first `await` since the batch was taken: see EventSource.change_patterns.
+        table = self._ingest.table
         work: BatchInWork | None = None
         failures = 0
         while True:
             failures += 1
             delay = self._retry.delay_s(failures, random.random())
             try:
-                work = work or await self._ingest.plan(batch, self.source)
+                work = work or await self._ingest.plan(batch, self.source, table)
                 with event_context(work.plans):
                     await self._ingest(work, self.source)
             except StoreUnavailable as error:

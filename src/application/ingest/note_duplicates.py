@@ -37,17 +37,17 @@ class NoteDuplicates:
     route the log line is a warning, otherwise it is informational.
     """
 
-    def __init__(self, table: RouteTable, clock: Clock, counters: Counters, policy: DuplicatesPolicy = DEFAULT) -> None:
-        self._table = table
+    def __init__(self, clock: Clock, counters: Counters, policy: DuplicatesPolicy = DEFAULT) -> None:
         self._clock = clock
         self._counters = counters
         self._policy = policy
         self._logged: dict[str, float] = {}  # by source: the monotonic time of the last log line, oldest first
 
-    def __call__(self, plans: Iterable[Plan]) -> None:
+    def __call__(self, plans: Iterable[Plan], table: RouteTable) -> None:
+        """`table` has the routes by which the plans were made."""
         for plan in plans:
             source = plan.message.source if plan.message is not None else OTHER
-            route = self._table.name_of(plan.route) if plan.route is not None else ""
+            route = table.name_of(plan.route) if plan.route is not None else ""
             counts = self._counters.duplicates_by_route
             label = source if (source, route) in counts or len(counts) < self._policy.max_sources else OTHER
             counts[label, route] += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -9,12 +10,11 @@ import msgspec
 from application.ingest.plan_events import plan_events
 from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
+from application.routes_in_force import RoutesInForce
 from domain.broker_messages import Message
 from domain.caller_errors import InvalidInput, Unavailable
 from domain.event_limits import NO_LIMITS, Limits
 from domain.planning import plan
-from domain.plans import Plan
-from domain.routes import RouteTable
 
 # Maximum number of events in one request: the size of one batch of ingest.
 MAX_EVENTS: Final = 500
@@ -52,13 +52,13 @@ class PublishEvents:
 
     def __init__(
         self,
-        table: RouteTable,
+        routes: RoutesInForce,
         publisher: EventPublisher,
         clock: Clock,
         ids: IdFactory,
         limits: Limits = NO_LIMITS,
     ) -> None:
-        self._table = table
+        self._routes = routes
         self._publisher = publisher
         self._clock = clock
         self._ids = ids
@@ -72,7 +72,8 @@ class PublishEvents:
                 raise InvalidInput(f"The source has more than {MAX_SOURCE_BYTES} bytes.", field)
         messages = [self._message(event) for event in events]
         ids = []
-        for index, outcome in enumerate(await plan_events(messages, self._plan)):
+        make_plan = partial(plan, table=self._routes.table, limits=self._limits)
+        for index, outcome in enumerate(await plan_events(messages, make_plan)):
             if outcome.dead_letter is not None:
                 raise InvalidInput(outcome.dead_letter.detail, f"[{index}]" if len(messages) > 1 else None)
             ids.append(outcome.event_id)
@@ -84,9 +85,6 @@ class PublishEvents:
                 "The events were not stored in time, but may be stored later: publish them again with the same ids."
             ) from None
         return ids
-
-    def _plan(self, message: Message) -> Plan:
-        return plan(message, self._table, self._limits)
 
     def _message(self, event: NewEvent) -> Message:
         attributes = {"ce_id": event.id, "ce_type": event.type}

@@ -4,8 +4,8 @@ import msgspec
 
 from application.access.identify import IdentifyCaller
 from application.hub.session import Session
-from application.hub.session_request import ReplacementSession
-from application.live.followable_streams import ConnectRequest, FollowableStreams
+from application.hub.session_request import ConnectRequest, ReplacementSession
+from application.live.followable_streams import FollowableStreams
 from application.ports.clock import Clock
 from application.ports.store import Store, StoreUnavailable
 from domain.caller_errors import (

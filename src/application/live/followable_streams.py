@@ -1,36 +1,18 @@
 """Determines which streams (inbox and feeds) a caller may follow."""
 
-import msgspec
-
+from application.hub.session_request import ConnectRequest
+from application.routes_in_force import RoutesInForce
 from domain.caller_errors import NotYours, TokenMissing, UnknownFeed
-from domain.endpoints import Endpoint
 from domain.identity import Identity
-from domain.routes import PUBLIC, SIGNED_IN, RouteTable
+from domain.routes import PUBLIC, SIGNED_IN
 from domain.streams import StreamName, feed_stream, inbox_of
-
-
-class ConnectRequest(msgspec.Struct, frozen=True):
-    """What a client requests when it connects to an endpoint.
-
-    `protocol`: True for `herald.v1`, False for a plain client. `feeds` and `types`: the feeds, and the types of events,
-    to which the client restricts its session; None means all. `cursor`: where to resume. `first_frame_read`: the
-    client's first frame, which may contain a cursor, has been handled already, so the new session does not wait for it.
-    """
-
-    endpoint: Endpoint
-    identity: Identity
-    protocol: bool = False
-    feeds: tuple[str, ...] | None = None
-    types: frozenset[str] | None = None
-    cursor: str | None = None
-    first_frame_read: bool = False
 
 
 class FollowableStreams:
     """Determines the streams that a new session follows, from the client's request and its access."""
 
-    def __init__(self, table: RouteTable) -> None:
-        self._table = table
+    def __init__(self, routes: RoutesInForce) -> None:
+        self._routes = routes
 
     def __call__(self, request: ConnectRequest) -> tuple[StreamName, ...]:
         """Returns the names of the streams: the caller's inbox, if the endpoint offers it, and the feeds that the
@@ -57,7 +39,7 @@ class FollowableStreams:
         return tuple(streams)
 
     def may_follow(self, identity: Identity, feed: str) -> bool:
-        access = self._table.feeds[feed].access
+        access = self._routes.table.feeds[feed].access
         if access == PUBLIC:
             return True
         if access == SIGNED_IN:
@@ -65,8 +47,9 @@ class FollowableStreams:
         return identity.may(access.removeprefix("scope:"))
 
     def _feeds_at(self, request: ConnectRequest) -> list[str]:
+        table = self._routes.table
         if request.protocol:
-            return list(self._table.feeds_of(None))
+            return list(table.feeds_of(None))
         if request.endpoint.feeds:
-            return list(self._table.feeds_of(self._table.shown_profile(request.endpoint)))
+            return list(table.feeds_of(table.shown_profile(request.endpoint)))
         return []

@@ -3,17 +3,20 @@
 import random
 from typing import Final
 
+import msgspec
+
 from application.counters import Counters
 from application.hub.hub import Hub
 from application.hub.session import Session
-from application.hub.session_request import SessionRequest
-from application.live.followable_streams import ConnectRequest, FollowableStreams
+from application.hub.session_request import ConnectRequest, SessionRequest
+from application.live.followable_streams import FollowableStreams
 from application.ports.clock import IdFactory
 from application.ports.store import Store
+from application.routes_in_force import RoutesInForce
+from domain.caller_errors import NotYours, TokenMissing, UnknownFeed
 from domain.positions import read_cursor
 from domain.protocol.entry_kinds import View
 from domain.protocol.plain_stream_messages import PlainMessages
-from domain.routes import RouteTable
 
 # The range of the reconnection time for event streams: random, so that those of one node do not reconnect together.
 RETRY_MS: Final = (1_000, 4_000)
@@ -25,14 +28,14 @@ class OpenSession:
 
     def __init__(
         self,
-        table: RouteTable,
+        routes: RoutesInForce,
         streams: FollowableStreams,
         hub: Hub,
         store: Store,
         ids: IdFactory,
         counters: Counters,
     ) -> None:
-        self._table = table
+        self._routes = routes
         self._streams = streams
         self._hub = hub
         self._store = store
@@ -40,14 +43,33 @@ class OpenSession:
         self._counters = counters
 
     async def __call__(self, request: ConnectRequest) -> Session:
-        endpoint = request.endpoint
-        streams = self._streams(request)
-        session = await self._hub.open(
+        while True:
+            table = self._routes.table
+            session = await self._open(request)
+            if table is self._routes.table:
+                self._counters.sessions[session.endpoint] += 1
+                return session
+            # Other routes were put in force meanwhile. The session may have been opened too late for RecheckSessions.
+            self._hub.remove(session)
+
+    def is_current(self, session: Session) -> bool:
+        """Returns whether the routes in force give the client of this session the same streams in the same form. False
+        too if the client may not follow what it has requested any more."""
+        request = msgspec.structs.replace(session.request.client, identity=session.identity)
+        try:
+            return self._streams(request) == session.request.streams and self._view(request) == session.view
+        except (UnknownFeed, TokenMissing, NotYours):
+            return False
+
+    async def _open(self, request: ConnectRequest) -> Session:
+        endpoint, view, streams = request.endpoint, self._view(request), self._streams(request)
+        return await self._hub.open(
             SessionRequest(
                 id=self._ids.new_id().hex,
+                client=request,
                 endpoint=endpoint.name,
                 identity=request.identity,
-                view=self._view(request),
+                view=view,
                 plain=PlainMessages.of(endpoint),
                 epoch=await self._store.epoch(),
                 streams=streams,
@@ -56,12 +78,10 @@ class OpenSession:
                 retry_ms=random.randint(*RETRY_MS),
             )
         )
-        self._counters.sessions[endpoint.name] += 1
-        return session
 
     def _view(self, request: ConnectRequest) -> View:
         endpoint = request.endpoint
-        profile = self._table.shown_profile(endpoint)
+        profile = self._routes.table.shown_profile(endpoint)
         return View(
             transport=endpoint.transport,
             protocol=request.protocol,

@@ -20,7 +20,7 @@ from application.operations.prune_store import PruningPolicy
 from application.operations.report_backlog import BacklogPolicy
 from application.operations.retention_settings import RetentionSettings
 from application.ports.retention import Keeping
-from domain.routes import RouteTable
+from application.routes_in_force import RoutesInForce
 from entrypoints.channels import OutboundChannels
 from entrypoints.settings.loader import Settings
 
@@ -52,10 +52,10 @@ class Configuration(Provider):
         return settings.keeping
 
 
-def values(settings: Settings, table: RouteTable, channels: OutboundChannels) -> dict[Any, Any]:
+def values(settings: Settings, routes: RoutesInForce, channels: OutboundChannels) -> dict[Any, Any]:
     """Returns objects that the container provides as they are, keyed by their type: the settings and each of their
     sections, the policies, the routes and the channels."""
-    return {type(value): value for value in (settings, table, channels, *settings.sections(), *POLICIES)}
+    return {type(value): value for value in (settings, routes, channels, *settings.sections(), *POLICIES)}
 
 
 def provided(context: dict[Any, Any]) -> Provider:

@@ -28,7 +28,7 @@ from application.ports.clock import Clock, IdFactory
 from application.ports.exposition import Exposition
 from application.ports.presence import Presence
 from application.ports.store import Store
-from domain.routes import RouteTable
+from application.routes_in_force import RoutesInForce
 from entrypoints.channels import CHANNELS, OutboundChannel, OutboundChannels
 from entrypoints.settings.loader import Settings
 from entrypoints.wiring.configuration import Configuration, provided, values
@@ -111,11 +111,11 @@ class UseCases(Provider):
 
 
 def make_container(
-    settings: Settings, table: RouteTable, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS
+    settings: Settings, routes: RoutesInForce, *overrides: Provider, channels: Sequence[OutboundChannel] = CHANNELS
 ) -> AsyncContainer:
     """Returns the container of one process. `overrides`: providers that replace others, in tests. Their factories must
     be declared with `override=True`; without it, replacing a factory is an error."""
-    context = values(settings, table, OutboundChannels(tuple(channels)))
+    context = values(settings, routes, OutboundChannels(tuple(channels)))
     return make_async_container(
         Configuration(),
         provided(context),

@@ -1,6 +1,7 @@
 """Provides the sending of deliveries: one dispatcher for each outbound channel."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
 from dishka import Provider, Scope, provide
 
@@ -9,7 +10,7 @@ from application.delivery.dispatcher import Dispatcher
 from application.delivery.dispatcher_service import DispatcherService
 from application.ports.clock import Clock
 from application.ports.deliveries import Deliveries
-from domain.routes import RouteTable
+from application.routes_in_force import RoutesInForce
 from entrypoints.channels import OutboundChannels
 from entrypoints.settings.loader import Settings
 
@@ -22,7 +23,7 @@ class Delivery(Provider):
         self,
         channels: OutboundChannels,
         settings: Settings,
-        table: RouteTable,
+        routes: RoutesInForce,
         deliveries: Deliveries,
         clock: Clock,
         counters: Counters,
@@ -30,7 +31,12 @@ class Delivery(Provider):
         services: list[DispatcherService] = []
         for registered in channels.all:
             channel, policy = registered.open(settings)
-            templates = table.templates_of(registered.name)
+            templates = partial(_templates, routes, registered.name)
             dispatcher = Dispatcher(channel, deliveries, clock, counters, policy, templates)
             services.append(DispatcherService(dispatcher, registered.health or registered.name))
         return services
+
+
+def _templates(routes: RoutesInForce, channel: str) -> Collection[str]:
+    """Returns the names of the templates that the routes in force use for the channel."""
+    return routes.table.templates_of(channel)

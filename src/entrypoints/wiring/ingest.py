@@ -19,6 +19,7 @@ from application.ports.clock import Clock
 from application.ports.event_publisher import EventPublisher
 from application.ports.event_source import EventSource
 from application.ports.start_offsets import StartOffsets
+from application.routes_in_force import RoutesInForce
 from domain.event_limits import Limits
 from domain.routes import RouteTable
 from entrypoints.brokers import BROKERS
@@ -38,11 +39,11 @@ class Ingest(Provider):
 
     @provide
     def sources(
-        self, broker: MemoryBroker, table: RouteTable, offsets: StartOffsets, limits: Limits, settings: Settings
+        self, broker: MemoryBroker, routes: RoutesInForce, offsets: StartOffsets, limits: Limits, settings: Settings
     ) -> Sequence[EventSource]:
         """Returns the event sources of this node: that of the in-process broker, and one for each broker that routes
         name."""
-        return [broker, *broker_sources(table, offsets, limits, settings)]
+        return [broker, *broker_sources(routes.table, offsets, limits, settings)]
 
     @provide
     def keep_bindings(

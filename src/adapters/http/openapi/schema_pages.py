@@ -16,8 +16,8 @@ from swagger_ui_bundle import swagger_ui_path
 
 from adapters.http.openapi.asyncapi import asyncapi_document
 from adapters.http.request_checks import public_url_of
+from application.routes_in_force import RoutesInForce
 from domain.public_url import PublicUrl
-from domain.routes import RouteTable
 
 PATH: Final = "/schema"
 
@@ -110,8 +110,8 @@ def openapi_config(version: str, public_url: PublicUrl) -> OpenAPIConfig:
 
 @get("/schema/asyncapi.json", include_in_schema=False)
 @inject
-async def asyncapi(request: Request[Any, Any, Any], table: FromDishka[RouteTable]) -> Response[bytes]:
-    document = asyncapi_document(public_url_of(request), table)
+async def asyncapi(request: Request[Any, Any, Any], routes: FromDishka[RoutesInForce]) -> Response[bytes]:
+    document = asyncapi_document(public_url_of(request), routes.table)
     return Response(msgspec.json.encode(document), media_type="application/json")
 
 

@@ -20,6 +20,7 @@ from litestar.params import FromPath
 from adapters.http.monitoring import About
 from adapters.http.openapi.operation_parts import also_answers, problems
 from adapters.http.request_checks import public_url_of
+from application.routes_in_force import RoutesInForce
 from domain.public_url import PublicUrl
 from domain.routes import RouteTable
 
@@ -56,12 +57,12 @@ _PARTS: Final = {".css": "text/css", ".js": "text/javascript"}
 )
 @inject
 async def front(
-    request: Request[Any, Any, Any], table: FromDishka[RouteTable], about: FromDishka[About]
+    request: Request[Any, Any, Any], routes: FromDishka[RoutesInForce], about: FromDishka[About]
 ) -> Response[Any]:
     """Returns a description of this service in JSON: the version of Herald, the loaded profiles, and the paths of all
     endpoints. If the `Accept` header contains `text/html`, returns an HTML page instead, which shows notifications as
     they arrive and can publish sample events."""
-    public_url = public_url_of(request)
+    table, public_url = routes.table, public_url_of(request)
     if "text/html" in request.headers.get("accept", ""):
         headers = {"vary": "accept", "cache-control": "no-cache", "content-security-policy": _POLICY}
         return Response(_live_page(public_url), media_type="text/html", headers=headers)
