@@ -49,6 +49,7 @@ class Counters:
         self.pruned: Counter[str] = Counter()  # rows deleted, by kind: notification, broadcast, dead_letter, delivery
         self.healed = 0  # streams found behind the store and resynchronised
         self.marked: Counter[str] = Counter()  # notifications marked, by state change
+        self.reloads: Counter[str] = Counter()  # reloads of the routes, by result: reloaded, refused, failed
         self.answers: Counter[str] = Counter()  # requests answered, by status
         self.request = Histogram()  # seconds until the response to a request begins
         self.store_read = Histogram()

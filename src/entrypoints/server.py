@@ -24,6 +24,7 @@ from litestar import Litestar
 from adapters.sockets.send_window import with_direct_send
 from adapters.telemetry.logs import set_up_logs
 from application.operations.node import Node
+from application.operations.reload_routes import ReloadRequests
 from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
 from entrypoints.cli.welcome import kept_in, welcome
@@ -64,7 +65,8 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    loop.add_signal_handler(signal.SIGHUP, _hang_up, leave, _has_terminal())
+    reload_requests = await app.state.dishka_container.get(ReloadRequests)
+    loop.add_signal_handler(signal.SIGHUP, _hang_up, leave, reload_requests, _has_terminal())
     leaving = asyncio.create_task(leave.wait())
     preparing = asyncio.create_task(prepare(settings, migrate=migrate))
     await asyncio.wait({preparing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,14 +117,13 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     return 0
 
 
-def _hang_up(leave: asyncio.Event, had_terminal: bool) -> None:
+def _hang_up(leave: asyncio.Event, reload_requests: ReloadRequests, had_terminal: bool) -> None:
     """Handles the signal SIGHUP: sets `leave`, which stops Herald, if Herald was started in a terminal that is now
-    closed. Otherwise ignores the signal, because service managers and log rotation send it to make other programs
-    reload their files."""
+    closed. Otherwise requests a reload of the routes."""
     if had_terminal and not _has_terminal():
         leave.set()
     else:
-        log.info("sighup_ignored")
+        reload_requests.add()
 
 
 def _has_terminal() -> bool:

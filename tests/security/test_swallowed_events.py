@@ -53,9 +53,8 @@ class Rig:
         self.counters = Counters()
         store_plans = StorePlans(stores.store, SystemClock(), StoragePolicy())
         note_duplicates = NoteDuplicates(SystemClock(), self.counters)
-        self.ingest = IngestEvents(
-            RoutesInForce(routes), store_plans, MemoryBackplane(), self.counters, note_duplicates
-        )
+        in_force = RoutesInForce(routes)
+        self.ingest = IngestEvents(in_force, store_plans, MemoryBackplane(), self.counters, note_duplicates)
         self.consumer = ConsumeEvents(self.ingest, self.broker, RetryPolicy())
         self.publish = PublishEvents(in_force, self.broker, SystemClock(), Uuid7Factory())
         self.dead_letters = HandleDeadLetters(stores.dead_letters, self.broker)

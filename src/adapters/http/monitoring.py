@@ -17,6 +17,7 @@ from application.ports.backlog import Waiting
 from application.ports.clock import Clock
 from application.ports.exposition import Exposition
 from application.ports.health_check import CheckResult
+from application.routes_in_force import RoutesInForce
 from domain.protocol.plain_envelopes import to_rfc3339
 
 NOT_READY: Final = {
@@ -80,6 +81,7 @@ async def health(
     counters: FromDishka[Counters],
     clock: FromDishka[Clock],
     about: FromDishka[About],
+    routes: FromDishka[RoutesInForce],
 ) -> Response[Any]:
     """Reports the status of this node: the results of its health checks, the state of its event sources (brokers), and
     the number of connected clients. `status` is `healthy`; `degraded` if the node is ready, but a check has failed; or
@@ -91,6 +93,7 @@ async def health(
         "service": about.service,
         "node": about.node,
         "version": about.version,
+        "routes_version": routes.version,
         "timestamp": now,
         "connections": len(hub.sessions),
         "consumer_running": all(source.ready for source in state.sources),
@@ -155,6 +158,7 @@ async def metrics(
         "deliveries": counters.deliveries,
         "mailAttempts": counters.mails,
         "waiting": _waiting(await report_backlog()),
+        "routesReloads": counters.reloads,
         "sessions": {"open": len(hub.sessions), "opened": counters.sessions, "closed": counters.closes},
     }
     return Response(body)

@@ -1,6 +1,7 @@
 """A buffer for one batch, between the task that polls Kafka and ingest."""
 
 import asyncio
+from collections.abc import Callable
 
 from application.ports.event_source import Batch
 
@@ -27,6 +28,14 @@ class BatchSlot:
         self._ready = batch
         self._free.clear()
         self._full.set()
+
+    def filter(self, select: Callable[[Batch], Batch]) -> None:
+        """Replaces the batch in the buffer, if there is one, by the part of it that `select` returns. Discards it if
+        that part has no messages."""
+        if self._ready is not None:
+            self._ready = select(self._ready)
+            if not self._ready.messages:
+                self.drop()
 
     def drop(self) -> None:
         """Discards the batch in the buffer, if there is one, because a rebalance begins or the consumer ends. Its

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -55,6 +55,8 @@ class Membership:
         self.commits = Commits(self._consumer, timing)
         self._recreation = Recreation(self._consumer, timing)
         self._topics = topics
+        self._subscribed = topics
+        self._changed = asyncio.Event()
         self._group_start_offsets = group_start_offsets
         self._slot = slot
         self._timing = timing
@@ -67,6 +69,19 @@ class Membership:
         """Returns the topics that the routes name without a wildcard and that do not exist in Kafka, sorted."""
         return self._topics.missing(self._consumer.subscription())
 
+    def change_topics(self, topics: Topics) -> None:
+        """Reads these topics from now on. Topics that are read already continue; those that are not in `topics` any
+        more stay unread and uncommitted from their present offset. Changes the subscription in the background, which
+        causes a rebalance if the set of existing topics changes."""
+        self._topics = topics
+        self._slot.filter(self._selected)
+        self._changed.set()
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the consumer does not subscribe to the topics of the last call of `change_topics` yet."""
+        return self._subscribed is not self._topics
+
     async def run(self) -> None:
         """Joins the group and reads until a fault (an error or a stall). Then commits the offsets of acknowledged
         batches, leaves the group and raises the fault."""
@@ -76,8 +91,8 @@ class Membership:
         try:
             async with asyncio.timeout(self._timing.connect):
                 await self._consumer.start()
-            self._consumer.subscribe(pattern=self._topics.expression.pattern, listener=self)
-            working = (self._poll(), self.watch.run(), self._recreation.run())
+            self._subscribe(self._subscribed)
+            working = (self._poll(), self.watch.run(), self._recreation.run(), self._follow_changes())
             tasks |= {asyncio.ensure_future(work) for work in working}
             ended, _ = await asyncio.wait({committing, *tasks}, return_when=asyncio.FIRST_COMPLETED)
             ended.pop().result()
@@ -94,6 +109,33 @@ class Membership:
             await _cancelled({committing})
             await self._commit_first_offsets(recreated)
             await discard(self._consumer, self._timing.leave)
+
+    def _subscribe(self, topics: Topics) -> None:
+        self._consumer.subscribe(pattern=topics.expression.pattern, listener=self)
+        self._subscribed = topics
+
+    async def _follow_changes(self) -> NoReturn:
+        """Subscribes to other topics each time that `change_topics` was called. Before that, determines and stores the
+        start offsets of topics that the routes name for the first time."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            topics = self._topics
+            await self._group_start_offsets.configure()
+            if topics is self._topics:
+                self._subscribe(topics)
+                log.info("kafka_subscription_changed", group=self._group)
+
+    def _is_wanted(self, partition: TopicPartition) -> bool:
+        return self._topics.expression.match(partition.topic) is not None
+
+    def _selected(self, batch: Batch) -> Batch:
+        """Returns the batch without the records of topics that are not read any more."""
+        ends = {held: end for held, end in batch.receipt.items() if self._is_wanted(held)}
+        if len(ends) == len(batch.receipt):
+            return batch
+        topics = {held.topic for held in ends}
+        return Batch(tuple(one for one in batch.messages if one.source in topics), ends)
 
     async def _commit_first_offsets(self, first_offsets: Mapping[TopicPartition, int]) -> None:
         """Commits the first offsets of partitions whose topic was deleted and created again, so that the next consumer
@@ -123,10 +165,11 @@ class Membership:
                     held: await self._next_offset(held, several[-1].offset + 1) for held, several in records.items()
                 }
                 self.commits.hand_over(ends)
-                self._slot.put(Batch(messages, ends))
+                if (batch := self._selected(Batch(messages, ends))).messages:
+                    self._slot.put(batch)
             elif free:
                 self.watch.empty_poll()
-                for partition in self.commits.held():
+                for partition in filter(self._is_wanted, self.commits.held()):
                     self.commits.schedule_position(partition, await self._next_offset(partition, 0))
 
     async def _next_offset(self, partition: TopicPartition, at_least: int) -> int:

@@ -141,14 +141,23 @@ class GroupStartOffsets:
         self._starts = starts
         self._timing = timing
         self._group: ConsumerGroup | None = None
+        # The patterns for which `configure` has succeeded.
+        self._configured: Sequence[str] | None = None
+
+    def change_patterns(self, patterns: Sequence[str]) -> None:
+        """Replaces the patterns of the routes. `configure` must be called before topics of new patterns are read."""
+        self._patterns = patterns
 
     async def configure(self) -> None:
         """Stores the patterns of the routes that are new for the group, with the start offsets of the topics that only
-        these patterns match. Must be called before the node joins the group. Raises KafkaError, TimeoutError and
-        StoreUnavailable."""
+        these patterns match. Must be called before the node joins the group, and again after `change_patterns`. Does
+        nothing if it has succeeded for the same patterns. Raises KafkaError, TimeoutError and StoreUnavailable."""
+        patterns = self._patterns
+        if patterns is self._configured:
+            return
         async with self._administration() as (admin, group):
             known = await self._starts.patterns(group)
-            while new := [pattern for pattern in self._patterns if pattern not in known]:
+            while new := [pattern for pattern in patterns if pattern not in known]:
                 found = [one for one in await self._survey(admin, new, known, {}) if not _matches(known, one.partition)]
                 offsets = {(one.partition.topic, one.partition.partition): one.offset for one in found}
                 if await self._starts.add(group, new, offsets, datetime.now(UTC)):
@@ -157,6 +166,7 @@ class GroupStartOffsets:
                 known = await self._starts.patterns(group)
             await self._read(group)
             self._group = group
+        self._configured = patterns
 
     async def on_assigned(
         self, consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition], commits: Mapping[TopicPartition, int]

@@ -55,11 +55,16 @@ class KafkaSource:
         self._topics = Topics(patterns)
         self._timing = timing or Timing()
         self._group_start_offsets = GroupStartOffsets(settings, self._options, patterns, starts, self._timing)
-        self._configured = False
         self._slot = BatchSlot()
         self._membership: Membership | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._trouble = "not open"
+
+    def change_patterns(self, patterns: Sequence[str]) -> None:
+        self._topics = Topics(patterns)
+        self._group_start_offsets.change_patterns(patterns)
+        if self._membership is not None:
+            self._membership.change_topics(self._topics)
 
     async def open(self) -> None:
         self._trouble = f"connecting to {self._settings.servers}"
@@ -80,7 +85,7 @@ class KafkaSource:
         member = self._membership
         if member is None:
             return SourceStatus(self.name, ready=False, reason=self._trouble)
-        ready = member.settled and member.watch.answering
+        ready = member.settled and not member.is_changing and member.watch.answering
         held = member.commits.held()
         names = partition_names(held)
         remembered = self._group_start_offsets.remembered
@@ -99,6 +104,8 @@ class KafkaSource:
     def _reason(self, member: Membership) -> str:
         if not member.settled:
             return f"joining the group {self._settings.group}"
+        if member.is_changing:
+            return "changing the topics that are read"
         if not member.watch.answering:
             return f"Kafka at {self._settings.servers} does not answer"
         if missing := member.missing():
@@ -126,14 +133,14 @@ class KafkaSource:
             await delay.wait()
 
     async def _run_consumer(self) -> None:
-        """Runs one consumer until a fault, and raises the fault. Before the first consumer, determines and stores the
-        start offsets of topics that the routes name for the first time."""
-        if not self._configured:
+        """Runs one consumer until a fault, and raises the fault. Before it, determines and stores the start offsets of
+        topics that the routes name for the first time."""
+        topics = None
+        while topics is not self._topics:
+            topics = self._topics
             await self._group_start_offsets.configure()
-            # Configured only once: the patterns of a process do not change.
-            self._configured = True
         self._membership = Membership(
-            self._options, self._settings.group, self._topics, self._group_start_offsets, self._slot, self._timing
+            self._options, self._settings.group, topics, self._group_start_offsets, self._slot, self._timing
         )
         try:
             await self._membership.run()

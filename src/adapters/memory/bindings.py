@@ -1,7 +1,7 @@
 """Stores in memory which bindings of RabbitMQ queues Herald has made."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 from adapters.memory.shared_records import BindingClaim, MemoryRecords
@@ -38,6 +38,14 @@ class MemoryBindings:
             )
             for binding, of_nodes in self._claims.get(queue, {}).items()
         )
+
+    async def needs(self, queue: QueueName, since: datetime) -> Mapping[str, frozenset[Binding]]:
+        found: dict[str, set[Binding]] = {}
+        for binding, of_nodes in self._claims.get(queue, {}).items():
+            for node, claim in of_nodes.items():
+                if claim.is_wanted and claim.wanted_at >= since:
+                    found.setdefault(node, set()).add(binding)
+        return {node: frozenset(bindings) for node, bindings in found.items()}
 
     async def remove(
         self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]

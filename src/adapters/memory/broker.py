@@ -55,6 +55,9 @@ class MemoryBroker:
         if messages:
             await published.stored
 
+    def change_patterns(self, patterns: Sequence[str]) -> None:
+        """Does nothing, because this broker delivers the events of all sources."""
+
     async def open(self) -> None:
         self._open, self._closed = True, False
 

@@ -71,6 +71,11 @@ class RabbitSource:
         self._supervisor: asyncio.Task[None] | None = None
         self._trouble = "not open"
 
+    def change_patterns(self, patterns: Sequence[str]) -> None:
+        """Implements EventSource. Only sets which bindings the queue needs: KeepBindings makes the new ones, as soon as
+        every node has a route for their events."""
+        self.queue.change_patterns(patterns)
+
     async def open(self) -> None:
         if self._supervisor is None:
             self._trouble = f"connecting to {self._settings.host}"
@@ -124,7 +129,7 @@ class RabbitSource:
             delay.connecting()
             try:
                 # Inside `try`, since an invalid host raises here.
-                self._link = Link(self._settings, self.queue.wanted, self._context, self._buffer, self._timing)
+                self._link = Link(self._settings, self.queue.bound, self._context, self._buffer, self._timing)
                 await self._link.run()
             except (Exception, asyncio.CancelledError) as error:
                 # A CancelledError without a request to cancel this task comes from aiormq, which has given up the

@@ -1,6 +1,6 @@
 """Stores which bindings of RabbitMQ queues Herald has made, and when each node last needed them."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -58,6 +58,15 @@ class SqlBindings:
 
     async def recorded(self, queue: QueueName) -> tuple[RecordedBinding, ...]:
         return await self._database.read(lambda connection: _recorded(connection, queue))
+
+    async def needs(self, queue: QueueName, since: datetime) -> Mapping[str, frozenset[Binding]]:
+        claims = select(_COLUMN.node, _COLUMN.exchange, _COLUMN.key).where(
+            _of(queue), _COLUMN.is_wanted, _COLUMN.wanted_at >= since
+        )
+        found: dict[str, set[Binding]] = {}
+        for node, exchange, key in await self._database.fetch(claims, {}):
+            found.setdefault(node, set()).add(Binding(exchange, key))
+        return {node: frozenset(bindings) for node, bindings in found.items()}
 
     async def remove(
         self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]

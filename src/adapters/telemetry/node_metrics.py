@@ -20,6 +20,15 @@ NODE: Final = Section(
             ),
         ),
         Metric(
+            "herald_routes_reloads",
+            "counter",
+            "reloads",
+            "Reloads of the routes of a running node. After one that was not `reloaded`, the node continues with the"
+            " routes that it had; the log has the reasons.",
+            lambda now: by_label(now.counters.reloads),
+            (Label("result", "`reloaded`, `refused`, `failed`"),),
+        ),
+        Metric(
             "herald_backplane_messages",
             "counter",
             "messages",

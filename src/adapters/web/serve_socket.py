@@ -109,9 +109,14 @@ class SocketGate:
             if session.user is None:
                 # The anonymous client has sent a token: charge the connect to its user.
                 await self._limit_rate("connect", replacement.identity)
-            reached = session.cursor_for(replacement.identity.user) if session.hello_sent else request.cursor
+            # A plain client has no cursor of its own: it has received everything up to the session's positions.
+            knows_positions = session.hello_sent or not request.protocol
+            reached = session.cursor_for(replacement.identity.user) if knows_positions else request.cursor
             request = msgspec.structs.replace(
-                request, identity=replacement.identity, cursor=replacement.cursor or reached, first_frame_read=True
+                request,
+                identity=replacement.identity,
+                cursor=replacement.cursor or reached,
+                first_frame_read=True,
             )
             session = await self._open_session(request)
 

@@ -87,5 +87,9 @@ class HubPolicy(Section, frozen=True):
     # arrive at other nodes together.
     reconnect_in_s: tuple[float, float] = (0.2, 3.0)
 
+    # After routes were reloaded, new sessions take the place of old ones at this interval on average: each of them
+    # reads its positions from the store.
+    reopening_s: float = 0.0005
+
     buffers: BufferPolicy = BufferPolicy()
     session: SessionPolicy = SessionPolicy()

@@ -4,7 +4,7 @@ those that no node needs any more. (A binding makes the broker deliver events wi
 import asyncio
 import random
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -62,6 +62,8 @@ class KeepBindings(Service):
         # Bindings that this node needs and that may not exist at the broker, by source.
         self._missing: dict[str, frozenset[Binding]] = {}
         self._running: asyncio.Task[None] | None = None
+        # Held while bindings are recorded, so that a periodic run does not record bindings that a reload has replaced.
+        self._recording = asyncio.Lock()
         self._logged: set[tuple[str, str]] = set()
 
     async def start(self) -> None:
@@ -82,6 +84,22 @@ class KeepBindings(Service):
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def claim(self, source: EventSource, patterns: Sequence[str]) -> None:
+        """Records that this node needs the bindings for `patterns`, and no others. Call it before the patterns of the
+        source are replaced by these, without an `await` in between. Does nothing for a source without a queue. Raises
+        StoreUnavailable, having changed nothing."""
+        if (queue := self._queues.get(source.name)) is not None:
+            async with self._recording:
+                await self._bindings.renew(self._node, queue.name, queue.bindings_for(patterns), self._clock.now())
+
+    async def bind_added(self, source: EventSource) -> None:
+        """Makes the bindings that a reload has added, as far as all nodes need them that have renewed their bindings
+        within `lapse`. Until then, their events could reach a node whose routes do not have them yet, which would store
+        them as dead letters. Errors are logged, never raised; the periodic run tries again."""
+        queue = self._queues.get(source.name)
+        if queue is not None:
+            await self._bind_added(queue)
 
     async def unwanted(self, source: EventSource, routing_keys: Collection[str]) -> dict[str, str]:
         """Returns those of the routing keys that no route of any node uses any more, each with the key of the RabbitMQ
@@ -132,22 +150,26 @@ class KeepBindings(Service):
     async def round(self) -> None:
         """Does the work of one period for each queue: records which bindings this node needs, creates missing ones, and
         removes those that no node has needed for a day. Errors are logged, never raised."""
-        for source in self._queues:
+        for source, queue in self._queues.items():
             await self._renew(source)
             await self._bind_missing(source)
+            await self._bind_added(queue)
             await self._remove_expired(source)
 
     async def _renew(self, source: str) -> None:
         queue = self._queues[source]
         try:
-            missing = await self._bindings.renew(self._node, queue.name, queue.wanted, self._clock.now())
+            async with self._recording:
+                missing = await self._bindings.renew(self._node, queue.name, queue.wanted, self._clock.now())
         except Exception as error:
             # The bindings may have been recorded nevertheless. Then the next renewal would not report them as new.
             missing = frozenset(queue.wanted)
             log.warning(
                 "bindings_not_renewed", queue=queue.name.queue, error=str(error), exc_info=_unexpected_error(error)
             )
-        self._missing[source] = self._missing.get(source, frozenset()) | missing
+        # Bindings that a reload has added are made later (see bind_added), and those that it removed not at all.
+        missing = (self._missing.get(source, frozenset()) | missing) & frozenset(queue.wanted)
+        self._missing[source] = missing - queue.unbound
 
     async def _bind_missing(self, source: str) -> None:
         queue = self._queues[source]
@@ -160,6 +182,22 @@ class KeepBindings(Service):
                 )
             else:
                 self._missing[source] = frozenset()
+
+    async def _bind_added(self, queue: BoundQueue) -> None:
+        if not queue.unbound:
+            return
+        name = queue.name.queue
+        try:
+            nodes = await self._bindings.needs(queue.name, self._clock.now() - self._policy.lapse)
+            if added := sorted(queue.unbound.intersection(*nodes.values())):
+                await queue.bind(added)
+                log.info("bindings_created", queue=name, routing_keys=[one.key for one in added])
+        except Exception as error:
+            log.warning("bindings_not_created", queue=name, error=str(error), exc_info=_unexpected_error(error))
+            return
+        if waiting := sorted(queue.unbound):
+            behind = sorted(node for node, needed in nodes.items() if not needed.issuperset(waiting))
+            log.info("bindings_deferred", queue=name, routing_keys=[one.key for one in waiting], nodes=behind)
 
     async def _remove_expired(self, source: str) -> None:
         queue = self._queues[source]

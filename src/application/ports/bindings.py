@@ -1,6 +1,6 @@
 """The ports for bindings: changing the bindings of a broker's queue, and recording which of them nodes still need."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -55,6 +55,10 @@ class Bindings(Protocol):
     async def recorded(self, queue: QueueName) -> tuple[RecordedBinding, ...]:
         """Returns all recorded bindings of the queue, in no particular order."""
 
+    async def needs(self, queue: QueueName, since: datetime) -> Mapping[str, frozenset[Binding]]:
+        """Returns which bindings of the queue each node needs, by the name of the node, according to its last renewal.
+        Nodes that have not renewed a binding since then are left out."""
+
     async def remove(
         self, queue: QueueName, before: datetime, unbind: Callable[[Sequence[Binding]], Awaitable[None]]
     ) -> tuple[Binding, ...]:
@@ -74,7 +78,15 @@ class BoundQueue(Protocol):
 
     @property
     def wanted(self) -> tuple[Binding, ...]:
-        """The bindings that this node's routes need. The node makes them each time it connects to the broker."""
+        """The bindings that this node's routes need. The node makes them each time it connects to the broker, except
+        those in `unbound`."""
+
+    @property
+    def unbound(self) -> frozenset[Binding]:
+        """Those of `wanted` that were added while the node runs and that `bind` has not made yet."""
+
+    def bindings_for(self, patterns: Sequence[str]) -> tuple[Binding, ...]:
+        """Returns the bindings that routes with these source patterns need."""
 
     async def bind(self, bindings: Sequence[Binding]) -> None:
         """Makes the bindings at the broker. Those that exist already stay as they are. Raises NotChanged."""

@@ -1,5 +1,6 @@
 """The port for event sources, which read events from brokers."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -67,6 +68,16 @@ class EventSource(Protocol):
     @property
     def queue(self) -> BoundQueue | None:
         """The queue that the source reads, with its bindings; None for brokers without bindings, such as Kafka."""
+
+    def change_patterns(self, patterns: Sequence[str]) -> None:
+        """Reads the topics or routing keys that match `patterns` from now on, and no others. Returns immediately, and
+        changes the subscription at the broker in the background. There must be at least one pattern.
+
+        Messages that match earlier and new patterns are neither lost nor repeated. Messages that only new patterns
+        match are not returned by `take` before this call, so call it together with the change of the routes, without
+        an `await` in between. Messages that only earlier patterns match: on Kafka, `take` returns none after this call,
+        and they stay unread; on RabbitMQ, it returns those that the queue still contains.
+        """
 
     async def open(self) -> None:
         """Starts to connect to the broker in the background, and returns immediately."""

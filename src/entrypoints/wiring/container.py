@@ -37,6 +37,7 @@ from entrypoints.wiring.ingest import Ingest
 from entrypoints.wiring.mail import MailFolderReading
 from entrypoints.wiring.node import NodeLists
 from entrypoints.wiring.node_connections import nodes
+from entrypoints.wiring.reload import Reload
 from entrypoints.wiring.storage import storage
 from entrypoints.wiring.web_access import Web
 
@@ -127,6 +128,7 @@ def make_container(
         Ingest(),
         UseCases(),
         Web(),
+        Reload(),
         NodeLists(),
         *overrides,
         context=context,

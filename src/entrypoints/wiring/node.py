@@ -14,6 +14,7 @@ from application.operations.health_checks import CheckBackplane, CheckDraining, 
 from application.operations.live_service import LiveService
 from application.operations.node import Node
 from application.operations.prune_store import PruneStore
+from application.operations.reload_routes import ReloadRoutes
 from application.ports.clock import Clock
 from application.ports.health_check import HealthCheck
 from application.ports.service import Service
@@ -41,6 +42,7 @@ class NodeLists(Provider):
         deliveries: Sequence[DispatcherService],
         keep_bindings: KeepBindings,
         consumers: Sequence[ConsumeEvents],
+        reload_routes: ReloadRoutes,
     ) -> Sequence[Service]:
         """Returns the services of the node. Services of the same phase start in this order."""
         return [
@@ -50,6 +52,7 @@ class NodeLists(Provider):
             *deliveries,
             keep_bindings,
             *consumers,
+            reload_routes,
         ]
 
     @provide

@@ -1,0 +1,14 @@
+"""The port for loading routes: reads the routes files anew."""
+
+from typing import Protocol
+
+from domain.routes import RouteTable
+
+
+class RoutesLoader(Protocol):
+    """Loads the routes that the settings of this process select."""
+
+    def load(self) -> RouteTable:
+        """Reads and checks the routes files and the mail templates that the routes use. Blocks for as long as that
+        takes, so call it in a thread. Has no side effects. Raises RoutesInvalid with the reason if something is
+        missing, contradictory or invalid."""
