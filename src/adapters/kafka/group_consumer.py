@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
@@ -26,6 +27,9 @@ log = structlog.get_logger(__name__)
 # Events in one batch, usually one transaction of the store: larger ones hold locks longer, smaller ones need more round
 # trips for each event.
 MAX_BATCH_SIZE: Final = 500
+
+# Seconds between two checks whether aiokafka has applied a changed subscription.
+APPLIED_S: Final = 0.005
 
 
 class Membership:
@@ -57,6 +61,8 @@ class Membership:
         self._topics = topics
         self._subscribed = topics
         self._changed = asyncio.Event()
+        # Held during a poll, and while the subscription is changed.
+        self._polling = asyncio.Lock()
         self._group_start_offsets = group_start_offsets
         self._slot = slot
         self._timing = timing
@@ -123,8 +129,24 @@ class Membership:
             topics = self._topics
             await self._group_start_offsets.configure()
             if topics is self._topics:
-                self._subscribe(topics)
-                log.info("kafka_subscription_changed", group=self._group)
+                await self._resubscribe(topics)
+
+    async def _resubscribe(self, topics: Topics) -> None:
+        """Changes the subscription between two polls, after all batches that were read are stored and committed, each
+        within at most `Timing.grace` seconds. aiokafka gives up its assignment as soon as it finds that the subscribed
+        topics change, and commits nothing any more: events that are not committed by then are read twice."""
+        grace = self._timing.grace
+        async with self._polling:
+            _ = await self._slot.free_within(grace) and await self._slot.idle_within(grace)
+            await self.commits.flush(grace)
+            found = set(filter(topics.expression.match, await self._consumer.topics()))
+            self._subscribe(topics)
+            log.info("kafka_subscription_changed", group=self._group, topics=sorted(found))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.probe):
+                    # aiokafka applies the change after it has fetched metadata, and has no event for that.
+                    while self._consumer.subscription() != found:  # noqa: ASYNC110
+                        await asyncio.sleep(APPLIED_S)
 
     def _is_wanted(self, partition: TopicPartition) -> bool:
         return self._topics.expression.match(partition.topic) is not None
@@ -156,21 +178,23 @@ class Membership:
             # While partitions are paused, a poll returns nothing, but shows that this member is alive
             # (max_poll_interval).
             wait = int(self._timing.poll * 1000) if free else 0
-            records = await self._consumer.getmany(timeout_ms=wait, max_records=MAX_BATCH_SIZE)
-            self.polled = datetime.now(UTC)
-            if records:
-                # A poll can return records even if the slot was full before: a rebalance may have emptied it meanwhile.
-                messages = tuple(message_of(record, self.polled) for several in records.values() for record in several)
-                ends = {
-                    held: await self._next_offset(held, several[-1].offset + 1) for held, several in records.items()
-                }
-                self.commits.hand_over(ends)
-                if (batch := self._selected(Batch(messages, ends))).messages:
-                    self._slot.put(batch)
-            elif free:
-                self.watch.empty_poll()
-                for partition in filter(self._is_wanted, self.commits.held()):
-                    self.commits.schedule_position(partition, await self._next_offset(partition, 0))
+            async with self._polling:
+                await self._poll_once(wait, free)
+
+    async def _poll_once(self, wait: int, free: bool) -> None:
+        records = await self._consumer.getmany(timeout_ms=wait, max_records=MAX_BATCH_SIZE)
+        self.polled = datetime.now(UTC)
+        if records:
+            # A poll can return records even if the slot was full before: a rebalance may have emptied it meanwhile.
+            messages = tuple(message_of(record, self.polled) for several in records.values() for record in several)
+            ends = {held: await self._next_offset(held, several[-1].offset + 1) for held, several in records.items()}
+            self.commits.hand_over(ends)
+            if (batch := self._selected(Batch(messages, ends))).messages:
+                self._slot.put(batch)
+        elif free:
+            self.watch.empty_poll()
+            for partition in filter(self._is_wanted, self.commits.held()):
+                self.commits.schedule_position(partition, await self._next_offset(partition, 0))
 
     async def _next_offset(self, partition: TopicPartition, at_least: int) -> int:
         """Returns the offset that the next poll of the partition starts at: the consumer's position. Transaction
