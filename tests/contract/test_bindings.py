@@ -149,3 +149,15 @@ async def test_concurrent_renewals_of_many_nodes_report_each_binding_as_new_once
     missing = await asyncio.gather(*(stores.bindings.renew(f"node-{n}", QUEUE, wanted, NOW) for n in range(10)))
     assert sorted(binding for new in missing for binding in new) == sorted(wanted)
     assert len(await stores.bindings.recorded(QUEUE)) == 100
+
+
+async def test_needs_are_those_of_the_last_renewal_of_each_node(stores: Stores) -> None:
+    bindings = stores.bindings
+    assert await bindings.needs(QUEUE, NOW) == {}
+    await bindings.renew("a", QUEUE, [CREATED, UPDATED], NOW)
+    await bindings.renew("b", QUEUE, [OTHER_EXCHANGE], later(30))
+    await bindings.renew("b", QueueName("/", "other"), [UPDATED], later(30))
+    assert await bindings.needs(QUEUE, NOW) == {"a": {CREATED, UPDATED}, "b": {OTHER_EXCHANGE}}
+    assert await bindings.needs(QUEUE, later(30)) == {"b": {OTHER_EXCHANGE}}
+    await bindings.renew("a", QUEUE, [CREATED], later(60))
+    assert await bindings.needs(QUEUE, NOW) == {"a": {CREATED}, "b": {OTHER_EXCHANGE}}

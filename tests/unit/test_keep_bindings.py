@@ -33,13 +33,23 @@ class Queue:
     def __init__(self, bound: set[str], wanted: Sequence[str]) -> None:
         self.name = NAME
         self.wanted = tuple(Binding("shop", key) for key in wanted)
+        self.unbound: frozenset[Binding] = frozenset()
         self.bound = bound
         self.away = False
+
+    def bindings_for(self, patterns: Sequence[str]) -> tuple[Binding, ...]:
+        return tuple(Binding("shop", key) for key in patterns)
+
+    def change_patterns(self, patterns: Sequence[str]) -> None:
+        wanted = self.bindings_for(patterns)
+        self.unbound = self.unbound.intersection(wanted) | set(wanted).difference(self.wanted)
+        self.wanted = wanted
 
     async def bind(self, bindings: Sequence[Binding]) -> None:
         if self.away:
             raise NotChanged("not connected")
         self.bound |= {one.key for one in bindings}
+        self.unbound = self.unbound.difference(bindings)
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
         if self.away:
@@ -60,6 +70,10 @@ class FaultyBindings(MemoryBindings):
         self._pass()
         return await super().recorded(*arguments)
 
+    async def needs(self, *arguments: object):
+        self._pass()
+        return await super().needs(*arguments)
+
     async def remove(self, *arguments: object) -> tuple[Binding, ...]:
         self._pass()
         return await super().remove(*arguments)
@@ -73,12 +87,21 @@ class Source(MemoryBroker):
     name = "rabbitmq"
 
 
+SOURCE = Source()
+
+
 class BindingsNode(KeepBindings):
     """A node's `KeepBindings`, with the queue of its only event source."""
 
     def __init__(self, name: str, queue: Queue, bindings: FaultyBindings, clock: HandClock) -> None:
         super().__init__(name, {"rabbitmq": queue}, bindings, clock)
         self.queue = queue
+
+    async def reload(self, *wanted: str) -> None:
+        """Do what a reload does with the bindings of the queue."""
+        await self.claim(SOURCE, wanted)
+        self.queue.change_patterns(wanted)
+        await self.bind_added(SOURCE)
 
 
 class Site:
@@ -296,3 +319,77 @@ async def test_no_event_is_dropped_while_the_store_is_unavailable(site: Site) ->
         await ingest.plan(Batch((message("gone.x", {}, "1"),)), Source(), ingest.table)
     # The store is not queried if every event has a route.
     await ingest.plan(Batch((message("direct", {"to": "ada"}, "2"),)), Source(), ingest.table)
+
+
+async def test_a_key_that_a_reload_adds_is_bound_at_once_by_the_only_node(site: Site) -> None:
+    node = await site.started("a", "order.*")
+    with capture_logs() as logs:
+        await node.reload("order.*", "ticket.*")
+    assert site.bound == {"order.*", "ticket.*"}
+    assert [(line["event"], line["routing_keys"]) for line in logs] == [("bindings_created", ["ticket.*"])]
+
+
+async def test_a_key_that_a_reload_adds_is_bound_once_every_node_has_it(site: Site) -> None:
+    first, second = await site.started("a", "order.*"), await site.started("b", "order.*")
+    with capture_logs() as logs:
+        await first.reload("order.*", "ticket.*")
+    assert site.bound == {"order.*"}
+    (line,) = logs
+    assert (line["event"], line["routing_keys"], line["nodes"]) == ("bindings_deferred", ["ticket.*"], ["b"])
+    await first.round()
+    assert site.bound == {"order.*"}
+    await second.reload("order.*", "ticket.*")
+    assert site.bound == {"order.*", "ticket.*"}
+    await first.round()
+    assert first.queue.unbound == frozenset()
+
+
+async def test_a_key_does_not_wait_for_a_node_that_has_stopped(site: Site) -> None:
+    await site.started("stopped", "order.*")
+    node = await site.started("a", "order.*")
+    await node.reload("order.*", "ticket.*")
+    assert site.bound == {"order.*"}
+    await site.pass_by(5 * 60 + 60, node)
+    assert site.bound == {"order.*", "ticket.*"}
+
+
+async def test_a_key_that_two_nodes_add_at_the_same_time_is_bound(site: Site) -> None:
+    first, second = await site.started("a", "order.*"), await site.started("b", "order.*")
+    await asyncio.gather(*(node.reload("order.*", "ticket.*") for node in (first, second)))
+    assert site.bound == {"order.*", "ticket.*"}
+
+
+async def test_a_key_that_could_not_be_bound_is_bound_in_the_next_period(site: Site) -> None:
+    node = await site.started("a", "order.*")
+    node.queue.away = True
+    await node.reload("order.*", "ticket.*")
+    assert node.queue.unbound == {Binding("shop", "ticket.*")}
+    node.queue.away = False
+    await node.round()
+    assert site.bound == {"order.*", "ticket.*"}
+
+
+async def test_a_reload_needs_the_store(site: Site) -> None:
+    node = await site.started("a", "order.*")
+    site.bindings.away = True
+    with pytest.raises(StoreUnavailable):
+        await node.claim(SOURCE, ["order.*", "ticket.*"])
+
+
+async def test_events_of_a_removed_key_are_unwanted_from_the_reload_on(site: Site) -> None:
+    node = await site.started("a", "order.*", "ticket.*")
+    await node.claim(SOURCE, ["order.*"])
+    assert await node.unwanted(SOURCE, {"order.x"}) == {}
+    node.queue.change_patterns(["order.*"])
+    assert await node.unwanted(SOURCE, {"ticket.x"}) == {"ticket.x": "ticket.*"}
+
+
+async def test_a_period_that_fails_does_not_bind_keys_too_early(site: Site) -> None:
+    await site.started("b", "order.*")
+    node = await site.started("a", "order.*")
+    await node.reload("order.*", "ticket.*")
+    site.bindings.away = True
+    await node.round()
+    site.bindings.away = False
+    await node.round()
+    assert site.bound == {"order.*"}
