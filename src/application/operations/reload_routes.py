@@ -174,4 +174,4 @@ class ReloadRoutes(Service):
         for source in patterns:
             await self._bindings.bind_added(source)
         if ended := await self._recheck_sessions():
-            log.info("sessions_rechecked", sessions=ended)
+            log.info("sessions_replaced", sessions=ended)
