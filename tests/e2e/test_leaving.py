@@ -43,10 +43,10 @@ async def test_every_client_is_notified_of_a_shutdown(start_server: Any, how: si
             await client.get("/health/live")
 
 
-def test_sighup_without_a_terminal_is_ignored(dev_server: Server) -> None:
+def test_sighup_without_a_terminal_reloads_the_routes(dev_server: Server) -> None:
     assert dev_server.process is not None
     dev_server.process.send_signal(signal.SIGHUP)
-    while "sighup_ignored" not in dev_server.log:
+    while "routes_reloaded" not in dev_server.log:
         time.sleep(0.02)
     dev_server.wait_for("/health/ready")
 

@@ -15,9 +15,9 @@ import pytest
 
 from domain.protocol.herald_v1 import SUBPROTOCOL
 from tests.e2e.conftest import StartServer
-from tests.support.clients import closed, connect, frame, objects, publish, silent, stream, until_http
+from tests.support.clients import closed, connect, frame, objects, publish, silent, stream, token, until_http
 from tests.support.reloading import hang_up, refuse, reload, routes_version, wait_for_log
-from tests.support.server import Server
+from tests.support.server import SECRET, Server
 
 ROUTES = """
 profile = "desk"
@@ -74,6 +74,9 @@ class Desk:
     def reload(self, routes: str) -> None:
         reload(self.server, self.file, routes)
 
+    async def publish(self, source: str, payload: Any) -> None:
+        await publish(self.server, source, payload, token=token("publisher", scope="events:publish"))
+
     async def titles(self, agent: str) -> list[str]:
         async with httpx.AsyncClient(base_url=self.server.url) as client:
             answer = await client.get("/api/v2/notifications", params={"user_id": agent})
@@ -86,6 +89,22 @@ def shared_desk(start_shared_server: StartServer, tmp_path_factory: pytest.TempP
     file.write_text(ROUTES)
     env = {"HERALD_ROUTES": str(file), "HERALD_HEARTBEAT_SECONDS": "600", "HERALD_LOG_FORMAT": "json"}
     return Desk(start_shared_server(env), file)
+
+
+@pytest.fixture(scope="module")
+def shared_guarded(start_shared_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    file = tmp_path_factory.mktemp("routes") / "desk.toml"
+    file.write_text(ROUTES)
+    env = {"HERALD_ROUTES": str(file), "HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET}
+    return Desk(start_shared_server(env), file)
+
+
+@pytest.fixture
+def guarded(shared_guarded: Desk) -> Desk:
+    """A server that wants tokens, with ROUTES in force."""
+    if shared_guarded.file.read_text() != ROUTES:
+        shared_guarded.reload(ROUTES)
+    return shared_guarded
 
 
 @pytest.fixture
@@ -120,7 +139,6 @@ def test_routes_check_prints_the_version_in_force(desk: Desk) -> None:
         (ROUTES[:-30], "this is not TOML"),
         (ROUTES.replace('users = ["agent"]', 'user = ["agent"]'), "route 1"),
         (ROUTES.replace('path = "/desk"', 'path = "/desks"'), "endpoint 'desk' has changed: restart the node"),
-        (ROUTES.replace('broker = "memory"', 'broker = "kafka"'), "this process does not read 'kafka'"),
         (ROUTES.replace('feed = "news"', 'email = { to = "to", subject = "s", template = "absent.html" }'), "absent"),
     ],
 )
@@ -178,9 +196,9 @@ async def test_reloads_are_counted(desk: Desk) -> None:
 # --- sessions -------------------------------------------------------------------------------------------------------
 
 
-async def greeted(desk: Desk, path: str) -> tuple[Any, Any]:
+async def greeted(desk: Desk, path: str, **headers: str) -> tuple[Any, Any]:
     """Connect a `herald.v1` client. Returns its socket and `hello`."""
-    socket = await connect(desk.server.ws_url + path, subprotocols=[SUBPROTOCOL])
+    socket = await connect(desk.server.ws_url + path, subprotocols=[SUBPROTOCOL], additional_headers=headers)
     await socket.send('{"resume": {}}')
     return socket, await frame(socket)
 
@@ -208,45 +226,50 @@ async def test_a_client_gets_a_new_hello_if_its_feeds_change(desk: Desk) -> None
 
 @pytest.mark.parametrize(("routes", "code"), [(PRIVATE, 4501), (NO_INTERNAL, 4506)])
 async def test_a_client_that_asked_for_a_feed_is_closed_if_it_may_not_follow_it(
-    desk: Desk, routes: str, code: int
+    guarded: Desk, routes: str, code: int
 ) -> None:
-    socket, _ = await greeted(desk, "/desk?agent=dan&feeds=internal")
-    plain = await connect(desk.server.ws_url + "/desk?agent=dan&feeds=internal")
-    other, _ = await greeted(desk, "/desk?agent=dan&feeds=news")
-    desk.reload(routes)
-    bye = await frame(socket)
+    dan = {"authorization": f"Bearer {token('dan')}"}
+    asking, _ = await greeted(guarded, "/desk?feeds=internal", **dan)
+    plain = await connect(guarded.server.ws_url + "/desk?feeds=internal", additional_headers=dan)
+    allowed = {"authorization": f"Bearer {token('eve', scope='staff')}"}
+    may, _ = await greeted(guarded, "/desk?feeds=internal", **allowed)
+    other, _ = await greeted(guarded, "/desk?feeds=news", **dan)
+    guarded.reload(routes)
+    bye = await frame(asking)
     assert (bye["kind"], bye["code"]) == ("bye", code)
-    assert await closed(socket) == code
-    assert await closed(plain) == code
+    assert [await closed(one) for one in (asking, plain)] == [code, code]
     await silent(other)
+    if code == 4501:
+        await silent(may)
 
 
-async def test_a_plain_client_goes_on_without_a_feed_that_it_may_not_follow_any_more(desk: Desk) -> None:
-    socket = await connect(desk.server.ws_url + "/desk?agent=eve")
-    await publish(desk.server, "internal", {"type": "i", "number": 1})
+async def test_a_plain_client_goes_on_without_a_feed_that_it_may_not_follow_any_more(guarded: Desk) -> None:
+    socket = await connect(guarded.server.ws_url + "/desk")
+    await guarded.publish("internal", {"type": "i", "number": 1})
     assert (await frame(socket))["data"]["number"] == 1
-    desk.reload(PRIVATE)
-    wait_for_log(desk.server, "sessions_replaced", 1)
-    await publish(desk.server, "internal", {"type": "i", "number": 2})
-    await publish(desk.server, "news", {"type": "n", "number": 3})
+    replaced = guarded.server.log.count("sessions_replaced")
+    guarded.reload(PRIVATE)
+    wait_for_log(guarded.server, "sessions_replaced", replaced + 1)
+    await guarded.publish("internal", {"type": "i", "number": 2})
+    await guarded.publish("news", {"type": "n", "number": 3})
     assert (await frame(socket))["data"]["number"] == 3
 
 
-async def test_an_event_stream_ends_and_resumes_without_the_feed(desk: Desk) -> None:
-    async with stream(desk.server, path="/ticker") as events:
+async def test_an_event_stream_ends_and_resumes_without_the_feed(guarded: Desk) -> None:
+    async with stream(guarded.server, path="/ticker") as events:
         await events.next()
-        await publish(desk.server, "news", {"type": "n", "number": 1})
+        await guarded.publish("news", {"type": "n", "number": 1})
         last_id, _ = await events.next()
-        desk.reload(PRIVATE)
+        guarded.reload(PRIVATE)
         with pytest.raises(StopAsyncIteration):
             await events.next()
-    await publish(desk.server, "internal", {"type": "i", "number": 2})
-    await publish(desk.server, "news", {"type": "n", "number": 3})
-    async with stream(desk.server, path="/ticker", **{"last-event-id": last_id}) as events:
+    await guarded.publish("internal", {"type": "i", "number": 2})
+    await guarded.publish("news", {"type": "n", "number": 3})
+    async with stream(guarded.server, path="/ticker", **{"last-event-id": last_id}) as events:
         await events.next()
         assert (await events.next())[1]["data"]["number"] == 3
-    async with httpx.AsyncClient(base_url=desk.server.url) as client:
-        assert (await client.get("/ticker?feeds=internal")).status_code in (401, 403)
+    async with httpx.AsyncClient(base_url=guarded.server.url) as client:
+        assert (await client.get("/ticker?feeds=internal")).status_code == 401
 
 
 # --- under load -----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from domain.missing_field_warnings import warnings_of_missing_fields
 from domain.path_warnings import warnings_of_paths
 from domain.recipient_list_warnings import warnings_of_lists
 from domain.routes import Profile, Route, RoutesInvalid, RouteTable
+from domain.routes_version import version_of
 from domain.setting_parsers import items
 from entrypoints.channels import CHANNELS, check_channels
 from entrypoints.cli.explain import explain
