@@ -1,5 +1,6 @@
-"""Removal of bindings of routes that no longer exist, on a real broker and a real store."""
+"""Bindings of routes that no longer exist, and of those that a reload adds, on a real broker and a real store."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from application.routes_in_force import RoutesInForce
 from domain.backoff import Backoff
 from domain.routes import RouteTable
 from domain.routes_file import read_profile
+from domain.routes_version import version_of
 from tests.support.core import HandClock
 from tests.support.rabbitmq import RealRabbit
 from tests.support.reading import ready, until
@@ -37,32 +39,46 @@ def queue() -> str:
     return f"queue-{uuid.uuid4().hex}"
 
 
+def table_of(*keys: str) -> RouteTable:
+    routes = "".join(f'[[routes]]\nsource = "{key}"\nusers = ["to"]\n' for key in keys)
+    return RouteTable((read_profile(f'profile = "x"\nbroker = "rabbitmq"\n{routes}', "x.toml"),))
+
+
 class Node:
     """The parts of a node that use RabbitMQ. It has one route for each of `keys`, to the users in the payload field
     `to`."""
 
     def __init__(self, name: str, rabbit: RealRabbit, queue: str, stores: Stores, clock: HandClock, *keys: str) -> None:
-        routes = "".join(f'[[routes]]\nsource = "{key}"\nusers = ["to"]\n' for key in keys)
-        table = RouteTable((read_profile(f'profile = "x"\nbroker = "rabbitmq"\n{routes}', "x.toml"),))
+        table = table_of(*keys)
+        self.routes = RoutesInForce(table)
         self.source = RabbitSource(rabbit.settings(queue), table.sources("rabbitmq"), QUICK)
         self.bindings = KeepBindings(name, {"rabbitmq": self.source.queue}, stores.bindings, clock)
         self.counters = Counters()
         store_plans = StorePlans(stores.store, clock, StoragePolicy())
-        ingest = IngestEvents(
-            RoutesInForce(table),
+        self.ingest = IngestEvents(
+            self.routes,
             store_plans,
             MemoryBackplane(),
             self.counters,
             NoteDuplicates(clock, self.counters),
             bindings=self.bindings,
         )
-        self.consumer = ConsumeEvents(ingest, self.source, RetryPolicy())
+        self.consumer = ConsumeEvents(self.ingest, self.source, RetryPolicy())
 
     async def start(self) -> "Node":
         await self.bindings.start()
         await self.consumer.start()
         await ready(self.source)
         return self
+
+    async def reload(self, *keys: str) -> None:
+        """Do what a reload does with the routes and the queue."""
+        table = table_of(*keys)
+        patterns = table.sources("rabbitmq")
+        await self.bindings.claim(self.source, patterns)
+        self.routes.replace(table, version_of(table))
+        self.source.change_patterns(patterns)
+        await self.bindings.bind_added(self.source)
 
     async def stop(self) -> None:
         await self.bindings.stop()
@@ -225,3 +241,58 @@ class TestQueue:
         for change in (node.bind, node.unbind):
             with pytest.raises(NotChanged, match="not connected"):
                 await change([Binding(queue, "x")])
+
+
+async def test_a_key_that_a_reload_adds_is_bound_once_all_nodes_have_a_route_for_it(site: Site) -> None:
+    """RabbitMQ delivers to one node only, the active consumer. Whichever it is, it must have a route for the key."""
+    first, second = await site.start("a", "order.*"), await site.start("b", "order.*")
+    published = 0
+    done = asyncio.Event()
+
+    async def publish() -> None:
+        nonlocal published
+        while not done.is_set():
+            await site.publish("order.created", "ticket.new")
+            published += 1
+
+    publishing = asyncio.create_task(publish())
+    await until(lambda: published > 5)
+    await second.reload("order.*", "ticket.*")
+    assert await site.bound() == {"order.*"}
+    before = published
+    await until(lambda: published > before + 5)
+    await first.reload("order.*", "ticket.*")
+    assert await site.bound() == {"order.*", "ticket.*"}
+    bound_at = published
+    await until(lambda: published > bound_at + 5)
+    done.set()
+    await publishing
+    # All orders, and the tickets since the key was bound; the one that was being published then may be among them.
+    expected = published + published - bound_at
+    counters = (first.counters, second.counters)
+    await until(lambda: sum(one.stored for one in counters) in (expected - 1, expected), what=lambda: counters)
+    assert [one.dead_letters for one in counters] == [{}, {}]
+    assert [one.unwanted for one in counters] == [{}, {}]
+
+
+async def test_a_node_that_reconnects_does_not_bind_an_added_key_too_early(site: Site) -> None:
+    await site.start("a", "order.*")
+    second = await site.start("b", "order.*")
+    await second.reload("order.*", "ticket.*")
+    await second.consumer.stop(5)
+    second.consumer = ConsumeEvents(second.ingest, second.source, RetryPolicy())
+    await second.consumer.start()
+    await ready(second.source)
+    assert await site.bound() == {"order.*"}
+
+
+async def test_events_of_a_key_that_a_reload_removes_are_counted(site: Site) -> None:
+    node = await site.start("a", "order.*", "ticket.#")
+    await site.publish("ticket.new")
+    await node.took(1)
+    await node.reload("order.*")
+    await site.publish("ticket.new", "order.created")
+    await node.took(3)
+    assert node.counters.unwanted == {"ticket.#": 1}
+    assert node.counters.dead_letters == {}
+    assert node.counters.stored == 2
