@@ -14,6 +14,9 @@ import httpx
 import pytest
 
 from domain.protocol.herald_v1 import SUBPROTOCOL
+from domain.routes_version import version_of
+from entrypoints.profiles.loader import load_table
+from entrypoints.settings.loader import read
 from tests.e2e.conftest import StartServer
 from tests.support.clients import closed, connect, frame, objects, publish, silent, stream, token, until_http
 from tests.support.reloading import hang_up, refuse, reload, routes_version, wait_for_log
@@ -178,10 +181,7 @@ async def test_a_signal_during_a_reload_is_not_lost(desk: Desk) -> None:
 
 
 def _version_of(file: Path) -> str:
-    from domain.routes_version import version_of
-    from entrypoints.profiles.loader import file_table, read_file
-
-    return version_of(file_table(read_file(str(file)), str(file)))
+    return version_of(load_table(read({"HERALD_ROUTES": str(file)}, "dev", {})))
 
 
 async def test_reloads_are_counted(desk: Desk) -> None:

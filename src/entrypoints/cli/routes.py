@@ -39,7 +39,8 @@ def check_routes(files: tuple[str, ...], broker: bool) -> None:
     """Check whether routes files are valid, alone and together, and list their routes and endpoints.
 
     A FILE may be a folder of routes files, or a shipped profile such as shipped:groups. Without FILE, the command
-    checks what `herald serve` would load: HERALD_ROUTES, or else HERALD_PROFILE.
+    checks what `herald serve` would load: HERALD_ROUTES, or else HERALD_PROFILE. The last line is the version of the
+    routes, a hash. `/health` of a node shows the version that the node uses.
 
     With --broker, the command also connects to Kafka and the database that `herald serve` would use. It only reads from
     them, and joins no consumer group, so running nodes are not disturbed.
@@ -53,6 +54,7 @@ def check_routes(files: tuple[str, ...], broker: bool) -> None:
         raise click.ClickException(str(error)) from None
     for file, profile in zip(table.files, table.profiles, strict=True):
         _describe(file, profile)
+    click.echo(f"Version of these routes: {version_of(table)}")
     for file in ignored:
         click.echo(f"{file}: warning: this is not read: only files whose names end with {ENDING} are", err=True)
     if broker:
