@@ -139,7 +139,7 @@ def test_routes_check_prints_the_version_in_force(desk: Desk) -> None:
     ("routes", "reason"),
     [
         ("", "profile"),
-        (ROUTES[:-30], "this is not TOML"),
+        (ROUTES[:-30], "not valid TOML"),
         (ROUTES.replace('users = ["agent"]', 'user = ["agent"]'), "route 1"),
         (ROUTES.replace('path = "/desk"', 'path = "/desks"'), "endpoint 'desk' has changed: restart the node"),
         (ROUTES.replace('feed = "news"', 'email = { to = "to", subject = "s", template = "absent.html" }'), "absent"),
