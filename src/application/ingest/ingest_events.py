@@ -118,7 +118,7 @@ class IngestEvents:
         counters.planned += sum(1 for one in work.plans if one.dead_letter is None and one.ignored is None)
         ignored = [one for one in work.plans if one.ignored is not None]
         counters.ignored.update(one.ignored for one in ignored if one.ignored is not None)
-        self._count_events(ignored, (), self._table)
+        self._count_events(ignored, (), work.table)
         try:
             await source.acknowledge(work.batch)
         except Exception as error:
