@@ -15,7 +15,7 @@ from domain.conditions import (
     make_condition,
 )
 from domain.events import decode_json
-from domain.payload_paths import values_at
+from domain.payload_paths import at_path, names_to, values_at
 from domain.routes import RoutesInvalid
 from domain.routes_file import read_profile
 from tests.support.core import ROUTE_CHANNELS
@@ -136,9 +136,10 @@ def test_a_path_leads_into_lists(payload: Any, path: str, values: list[Any]) -> 
 # --- the naive model ------------------------------------------------------------------------------------------
 
 SCALARS = st.sampled_from([True, False, 0, 1, 1.0, -1, 2, 2.5, "", "1", "a", "true", 2**63, 2**64 + 1])
+NAMES = st.sampled_from(["a", "b", "data", "a.b", "a[]", "a[].b"])
 JSON = st.recursive(
     SCALARS | st.none(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "data"]), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=12,
 )
 PATHS = st.sampled_from(["a", "b", "a.b", "a[]", "a[].b", "a[].a[].b", "b[][].a", "data", "data.a"])
@@ -158,8 +159,11 @@ def model_values(payload: Any, path: str) -> list[Any]:
             return [found for element in value for found in lead(element, steps[1:])] if type(value) is list else []
         return lead(value.get(steps[0]), steps[1:]) if type(value) is dict else []
 
-    steps = path.replace("[]", ".[]").split(".")
-    found = lead(payload, steps) or (lead(payload.get("data"), steps) if type(payload) is dict else [])
+    def look(value: Any) -> list[Any]:
+        named = type(value) is dict and path in value
+        return lead(value, [path] if named else path.replace("[]", ".[]").split("."))
+
+    found = look(payload) or (look(payload.get("data")) if type(payload) is dict else [])
     elements = [element for one in found for element in (one if type(one) is list else [one])]
     return [element for element in elements if element is not None]
 
@@ -187,6 +191,14 @@ def model(payload: Any, path: str, demand: Any) -> bool:
 @example({"a": [None], "data": {"a": [1]}}, "a[]", [1])
 def test_conditions_agree_with_a_naive_model(payload: Any, path: str, demand: Any) -> None:
     assert fulfils(payload, path, demand) == model(payload, path, demand)
+
+
+@given(JSON, st.sampled_from(["a", "b", "a.b", "data", "data.a", "a.a.b"]))
+def test_the_names_to_a_value_lead_to_it(payload: Any, path: str) -> None:
+    value = payload
+    for name in names_to(payload, path):
+        value = value.get(name) if type(value) is dict else None
+    assert value == at_path(payload, path)
 
 
 @given(JSON, st.text(alphabet="ab.[]", max_size=8))
