@@ -25,8 +25,8 @@ async def mails(stores: Stores, **ages: float) -> None:
         await record(stores.store, order(name, KIM), at=ago(seconds))
 
 
-async def email(stores: Stores, limit: int = 100) -> PendingDeliveries:
-    return (await stores.backlog.count(limit)).deliveries["email"]
+async def email(stores: Stores, examined: int = 100) -> PendingDeliveries:
+    return (await stores.backlog.count(100, examined)).deliveries["email"]
 
 
 def later(claim: Claim, *, attempted: bool = True, peer: str | None = None) -> Outcome:
@@ -35,7 +35,7 @@ def later(claim: Claim, *, attempted: bool = True, peer: str | None = None) -> O
 
 
 async def test_nothing_waits_in_an_empty_store(stores: Stores) -> None:
-    assert await stores.backlog.count(100) == Waiting({}, 0)
+    assert await stores.backlog.count(100, 100) == Waiting({}, 0)
 
 
 async def test_pending_deliveries_count_until_they_are_sent(stores: Stores) -> None:
@@ -88,7 +88,7 @@ async def test_channels_are_counted_separately(stores: Stores) -> None:
         due_at = datetime.now(UTC) + timedelta(hours=1) if held else None
         planned = PlannedDelivery("print", "printer-1", item, due_at=due_at)
         await stores.store.record([Plan("order", f"e{number}", deliveries=(planned,))], ago(100 - 10 * number))
-    waiting = (await stores.backlog.count(100)).deliveries
+    waiting = (await stores.backlog.count(100, 100)).deliveries
     assert {name: one.count for name, one in waiting.items()} == {"email": 1, "print": 3}
     assert {name: round(one.oldest_age_s / 10) for name, one in waiting.items()} == {"email": 3, "print": 10}
 
@@ -97,15 +97,24 @@ async def test_dead_letters_count_until_they_are_dropped(stores: Stores) -> None
     lost: list[Sent] = [("nowhere", {}, name) for name in ("x", "y", "z")]
     await record(stores.store, *lost)
     await record(stores.store, *lost[:1])
-    assert (await stores.backlog.count(100)).dead_letters == 3
+    assert (await stores.backlog.count(100, 100)).dead_letters == 3
     await stores.dead_letters.drop(await stores.dead_letters.newest(2))
-    assert (await stores.backlog.count(100)).dead_letters == 1
+    assert (await stores.backlog.count(100, 100)).dead_letters == 1
 
 
 async def test_no_number_is_greater_than_the_limit(stores: Stores) -> None:
     lost: list[Sent] = [("nowhere", {}, name) for name in ("x", "y", "z")]
     await record(stores.store, *lost)
     await mails(stores, a=30, b=20, c=10)
-    waiting = await stores.backlog.count(2)
+    waiting = await stores.backlog.count(2, 100)
     assert (waiting.deliveries["email"].count, waiting.dead_letters) == (2, 2)
     assert round(waiting.deliveries["email"].oldest_age_s / 10) == 3
+
+
+async def test_only_the_oldest_deliveries_are_examined(stores: Stores) -> None:
+    await mails(stores, a=30, b=20)
+    for claim in await stores.deliveries.claim("email", 2, 60):
+        await stores.deliveries.record_outcomes([later(claim, attempted=False)])
+    await mails(stores, c=10)
+    assert await email(stores, examined=2) == PendingDeliveries(3, 0.0)
+    assert (await email(stores, examined=3)).oldest_age_s >= 10

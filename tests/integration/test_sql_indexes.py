@@ -110,7 +110,7 @@ async def test_every_query_of_deliveries_uses_an_index(database: Database, postg
         lambda: deliveries.retry(some.id),
         lambda: record(store, order("new", "kim@example.com")),
         lambda: SqlRetention(database).prune(keeping, datetime.now(UTC)),
-        lambda: SqlBacklog(database).count(1_000),
+        lambda: SqlBacklog(database).count(1_000, 100),
     ]
     asked = await asked_by(database, questions)
     assert len(asked) >= len(questions)
@@ -132,7 +132,7 @@ async def test_counting_what_waits_reads_indexes(database: Database, postgres: P
     postgres.psql(ORDERS, url)
     postgres.psql(WAITING, url)
     postgres.psql("VACUUM ANALYZE", url)
-    asked = await asked_by(database, [lambda: SqlBacklog(database).count(1_000)])
+    asked = await asked_by(database, [lambda: SqlBacklog(database).count(1_000, 100)])
     pending, oldest_pending, waiting, oldest_waiting, letters = [await plan_of(database, *one) for one in asked.items()]
     for counted in (pending, waiting, letters):
         assert "Index Only Scan" in counted, counted
@@ -148,7 +148,7 @@ async def test_sqlite_finds_due_and_waiting_deliveries_by_indexes(tmp_path: Path
         asked = await asked_by(database, [lambda: SqlDeliveries(database).claim("email", 20, 60)])
         claim = next(one for one in asked.items() if one[0].startswith("WITH due"))
         assert "ix_deliveries_status_due_at" in await sqlite_plan_of(database, *claim)
-        asked = await asked_by(database, [lambda: SqlBacklog(database).count(100)])
+        asked = await asked_by(database, [lambda: SqlBacklog(database).count(100, 100)])
         pending, oldest, waiting, letters = [await sqlite_plan_of(database, *one) for one in asked.items()]
         assert "SEARCH deliveries USING COVERING INDEX" in pending, pending
         assert "SEARCH deliveries USING INDEX ix_deliveries_status_id" in oldest, oldest

@@ -18,15 +18,15 @@ class CountedBacklog:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.limit = 0
+        self.limits = (0, 0)
         self.waiting = Waiting({}, 0)
         self.fault: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def count(self, limit: int) -> Waiting:
+    async def count(self, limit: int, examined: int) -> Waiting:
         self.calls += 1
-        self.limit = limit
+        self.limits = (limit, examined)
         await self.gate.wait()
         if self.fault is not None:
             raise self.fault
@@ -36,14 +36,14 @@ class CountedBacklog:
 class Rig:
     def __init__(self, policy: BacklogPolicy | None = None) -> None:
         self.backlog, self.clock = CountedBacklog(), HandClock()
-        policy = policy or BacklogPolicy(max_age_s=10, timeout_s=60, limit=7)
+        policy = policy or BacklogPolicy(max_age_s=10, timeout_s=60, limit=7, examined=3)
         self.report = ReportBacklog(self.backlog, self.clock, ["email"], policy)
 
 
 async def test_channels_without_deliveries_are_part_of_the_result() -> None:
     rig = Rig()
     assert await rig.report() == NOTHING
-    assert rig.backlog.limit == 7
+    assert rig.backlog.limits == (7, 3)
 
 
 async def test_channels_that_only_other_nodes_have_are_part_of_the_result() -> None:

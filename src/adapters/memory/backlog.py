@@ -16,12 +16,12 @@ class MemoryBacklog:
         self._records = records
         self._clock = clock
 
-    async def count(self, limit: int) -> Waiting:
+    async def count(self, limit: int, examined: int) -> Waiting:
         now = self._clock.now()
         pending = [one for one in self._records.deliveries.values() if one.delivery.status == "pending"]
         pending.sort(key=_channel)
         channels = groupby(pending, _channel)
-        deliveries = {channel: _summary(tuple(islice(some, limit)), now) for channel, some in channels}
+        deliveries = {channel: _summary(tuple(islice(some, limit)), examined, now) for channel, some in channels}
         return Waiting(deliveries, min(len(self._records.letters), limit))
 
 
@@ -29,8 +29,8 @@ def _channel(kept: KeptDelivery) -> str:
     return kept.delivery.channel
 
 
-def _summary(pending: Sequence[KeptDelivery], now: datetime) -> PendingDeliveries:
-    created = (one.delivery.created_at for one in pending if _should_be_sent(one, now))
+def _summary(pending: Sequence[KeptDelivery], examined: int, now: datetime) -> PendingDeliveries:
+    created = (one.delivery.created_at for one in pending[:examined] if _should_be_sent(one, now))
     oldest = min(created, default=now)
     return PendingDeliveries(len(pending), max(0.0, (now - oldest).total_seconds()))
 

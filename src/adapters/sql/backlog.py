@@ -51,17 +51,17 @@ class SqlBacklog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def count(self, limit: int) -> Waiting:
-        return await self._database.read(lambda connection: _count(connection, limit, datetime.now(UTC)))
+    async def count(self, limit: int, examined: int) -> Waiting:
+        return await self._database.read(lambda connection: _count(connection, limit, examined, datetime.now(UTC)))
 
 
-async def _count(connection: AsyncConnection, limit: int, now: datetime) -> Waiting:
+async def _count(connection: AsyncConnection, limit: int, examined: int, now: datetime) -> Waiting:
     counts: dict[str, int] = {}
     oldest: dict[str, datetime] = {}
     for status in (PENDING, WAITING):
         for channel, count in (await connection.execute(_COUNTS[status], {"limit": limit})).all():
             counts[channel] = counts.get(channel, 0) + count
-            created_at = await connection.scalar(_OLDEST[status], {"limit": limit, "now": now, "of": channel})
+            created_at = await connection.scalar(_OLDEST[status], {"limit": examined, "now": now, "of": channel})
             oldest[channel] = min(created_at or now, oldest.get(channel, now))
     dead_letters = await connection.scalar(_LETTERS, {"limit": limit}) or 0
     return Waiting(

@@ -16,11 +16,13 @@ log = structlog.get_logger(__name__)
 
 class BacklogPolicy(msgspec.Struct, frozen=True):
     """Limits of ReportBacklog. A result is reused for `max_age_s` seconds, and reading one takes at most `timeout_s`
-    seconds. `limit` is the greatest number that is counted."""
+    seconds. `limit` is the greatest number that is counted. `examined` is how many of the oldest pending deliveries are
+    examined to find one that should have been sent."""
 
-    max_age_s: float = 10.0
+    max_age_s: float = 15.0
     timeout_s: float = 2.0
     limit: int = 100_000
+    examined: int = 10_000
 
 
 DEFAULT: Final = BacklogPolicy()
@@ -53,7 +55,7 @@ class ReportBacklog:
     async def _read(self) -> Waiting | None:
         try:
             async with asyncio.timeout(self._policy.timeout_s):
-                waiting = await self._backlog.count(self._policy.limit)
+                waiting = await self._backlog.count(self._policy.limit, self._policy.examined)
         except TimeoutError:
             log.warning("backlog_not_read", error=f"no answer within {self._policy.timeout_s:g} s")
             return None

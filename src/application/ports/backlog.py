@@ -29,6 +29,7 @@ class Waiting(msgspec.Struct, frozen=True):
 class Backlog(Protocol):
     """Counts what waits in the store, for all nodes together."""
 
-    async def count(self, limit: int) -> Waiting:
-        """Returns what waits. Each number is at most `limit`, and the oldest delivery is looked for among the `limit`
-        oldest pending ones, so that the call stays cheap however much waits. Raises StoreUnavailable."""
+    async def count(self, limit: int, examined: int) -> Waiting:
+        """Returns what waits. So that the call stays cheap however much waits, each number is at most `limit`, and the
+        delivery that should have been sent is looked for among about the `examined` oldest pending ones only. Raises
+        StoreUnavailable."""
