@@ -35,6 +35,7 @@ class Counters:
         self.stored = 0  # notifications and broadcasts
         self.dead_letters: Counter[str] = Counter()  # by reason
         self.ignored: Counter[str] = Counter()  # events that lead to nothing and are not stored, by reason
+        self.refused_urls: Counter[str] = Counter()  # URLs of notifications that are not allowed, by route
         self.unwanted: Counter[str] = Counter()  # events of removed routes, by the key of their binding
         self.duplicates = 0
         self.duplicates_by_route: Counter[tuple[str, str]] = Counter()  # by source and route

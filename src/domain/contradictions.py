@@ -19,7 +19,8 @@ def find_contradiction(profiles: Sequence[FiledProfile], shipped: Sequence[Endpo
     """Returns the first contradiction between profiles, or between them and the endpoints that Herald ships; None if
     there is none. The text names both files, the route or endpoint, the key, and the reason.
     """
-    return next(chain(_names(profiles), _feeds(profiles), _endpoints(profiles, shipped), _identities(profiles)), None)
+    found = (_names(profiles), _feeds(profiles), _types(profiles), _endpoints(profiles, shipped), _identities(profiles))
+    return next(chain(*found), None)
 
 
 def _names(profiles: Sequence[FiledProfile]) -> Iterator[str]:
@@ -42,6 +43,18 @@ def _feeds(profiles: Sequence[FiledProfile]) -> Iterator[str]:
                 yield (
                     f"{file}: feeds.{name}: access: is {feed.access!r}, but {other.access!r} in {other_file}: profiles"
                     " that declare the same feed must give it the same access"
+                )
+
+
+def _types(profiles: Sequence[FiledProfile]) -> Iterator[str]:
+    first: dict[str, tuple[str, str]] = {}
+    for file, profile in profiles:
+        for type_, declared in profile.types.items():
+            other_file, other = first.setdefault(type_, (file, declared.title))
+            if other != declared.title:
+                yield (
+                    f"{file}: types.{type_}: title: is {declared.title!r}, but {other!r} in {other_file}: profiles that"
+                    " declare the same type must give it the same title"
                 )
 
 

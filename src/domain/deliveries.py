@@ -33,7 +33,8 @@ class Item(msgspec.Struct, frozen=True):
     subject of a mail; it is None if the event lacks a payload field that the subject of the route contains. `template`
     is the name of the template file from which the channel renders the item; empty for channels without template files.
     `reference` is a value by which the delivery can be found in the delivery log, such as an order number. `options`
-    are further values that the channel takes from the route; they must be serialisable as JSON.
+    are further values that the channel takes from the route; they must be serialisable as JSON. `url` is the address
+    that the event's notification links to (see domain.notification_urls); None if there is none.
     """
 
     origin: str
@@ -47,6 +48,7 @@ class Item(msgspec.Struct, frozen=True):
     template: str = ""
     reference: str | None = None
     options: Mapping[str, Any] = {}
+    url: str | None = None
 
 
 class PlannedDelivery(msgspec.Struct, frozen=True):

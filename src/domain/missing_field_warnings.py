@@ -1,5 +1,5 @@
 """Warnings about payload fields that a template of a route needs but an event may lack. Without such a field, the
-title, message or subject can't be made from the template.
+title, message, url or subject can't be made from the template.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,15 @@ from domain.text_templates import unfilled
 
 # The consequence if the payload lacks a field of a template, by key of the template.
 _CONSEQUENCES: Final = {
-    "inbox.title": "the title is the event's type",
+    "inbox.title": "the title is that of its type",
     "inbox.message": "the message is empty",
+    "inbox.url": "there is no url",
 }
 
 
 def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
-    """Yields a warning for each title, message and subject in a profile with a placeholder that events may be unable to
-    fill.
+    """Yields a warning for each title, message, url and subject in a profile with a placeholder that events may be
+    unable to fill.
 
     A field is assumed to be in every event if all samples of the route have it. If the route has no samples, every
     field may be missing. A placeholder with the fallback to empty text (`{author|}`) causes no warning.
@@ -51,13 +52,13 @@ def _consequence(route: Route, key: str) -> str:
 
 
 def _templates_in_use(route: Route) -> Iterator[tuple[str, str]]:
-    """Returns the templates of a route, each with its key, such as `inbox.title`. Templates of the inbox are left out
-    if the route has no `users`, because then it makes no notifications.
+    """Returns the templates of a route that are filled, each with its key, such as `inbox.title`. A route without
+    `users` makes no notifications; of the templates of the inbox, it uses only the URL, for its deliveries.
     """
     return (
         (key, template)
         for key, template in route_templates(route).items()
-        if route.users or not key.startswith("inbox.")
+        if route.users or not key.startswith("inbox.") or (key == "inbox.url" and route.channels)
     )
 
 

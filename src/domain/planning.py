@@ -11,8 +11,9 @@ from domain.deliveries import PlannedDelivery
 from domain.event_identity import origin_of
 from domain.event_limits import NO_LIMITS, Limits
 from domain.events import Event, Unreadable, read_event
+from domain.notification_urls import UrlRefused, fill_url
 from domain.plan_contents import broadcast_content, delivery_item, notification_content
-from domain.plans import Addressed, Broadcast, DeadLetter, LeftOut, Plan
+from domain.plans import Addressed, Broadcast, DeadLetter, LeftOut, Plan, RefusedUrl
 from domain.protocol.plain_envelopes import make_body, require_object
 from domain.routes import Route, RouteTable, fulfilled
 from domain.storable_text import validate_item
@@ -36,7 +37,7 @@ def plan(message: Message, table: RouteTable, limits: Limits = NO_LIMITS) -> Pla
         letter = DeadLetter(message, origin, message.fallback_id, error.reason, error.detail)
         return Plan(letter.origin, letter.event_id, dead_letter=letter, message=message, by_source=by_source)
     routes = [route for route in candidates if route.type is None or route.type == event.type]
-    return _Planner(message, event, limits, by_source).follow(routes, naming)
+    return _Planner(message, event, table, limits, by_source).follow(routes, naming)
 
 
 class _Planner:
@@ -44,9 +45,10 @@ class _Planner:
     feed or the same destination of a channel, the first of them in file order is used for it.
     """
 
-    def __init__(self, message: Message, event: Event, limits: Limits, by_source: bool) -> None:
+    def __init__(self, message: Message, event: Event, table: RouteTable, limits: Limits, by_source: bool) -> None:
         self.message = message
         self.event = event
+        self.table = table
         self.limits = limits
         self.by_source = by_source
         self.addressed: list[Addressed] = []
@@ -55,6 +57,8 @@ class _Planner:
         self.sign_outs: list[SignOut] = []
         self.faults: list[Unreadable] = []
         self.left_out: list[LeftOut] = []
+        self.refused_urls: list[RefusedUrl] = []
+        self.url: str | None = None  # of the route that is being applied
         self.users: set[str] = set()
         self.feeds: set[str] = set()
         self.destinations: dict[str, set[str]] = {}  # by channel
@@ -67,6 +71,7 @@ class _Planner:
         """
         applied = self._fulfilled(routes)
         for route in applied:
+            self.url = self._url(route)
             tables = (partial(self._deliver, route, table) for table in route.channels)
             for part in (partial(self._sign_out, route), partial(self._audience, route), *tables):
                 try:
@@ -95,6 +100,7 @@ class _Planner:
             naming or (applied[0] if applied else None),
             tuple(self.left_out),
             event.type,
+            tuple(self.refused_urls),
         )
 
     def _fulfilled(self, routes: list[Route]) -> list[Route]:
@@ -120,6 +126,15 @@ class _Planner:
             return "filtered"
         return "excluded" if self.left_out else None
 
+    def _url(self, route: Route) -> str | None:
+        if route.inbox is None or route.inbox.url is None:
+            return None
+        try:
+            return fill_url(route.inbox.url, self.fields)
+        except UrlRefused as error:
+            self.refused_urls.append(RefusedUrl(self.table.name_of(route), str(error)))
+            return None
+
     def _sign_out(self, route: Route) -> None:
         if route.sign_out is None:
             return
@@ -143,7 +158,7 @@ class _Planner:
             fresh = tuple([user for user in users if user not in self.users])
             if fresh:
                 self._check_recipients(len(self.users) + len(fresh))
-                content = notification_content(route, self.event, self.fields)
+                content = notification_content(route, self.event, self.fields, self.table, self.url)
                 self._spend_fanout(content, len(fresh))
                 self.addressed.append(Addressed(content, fresh))
                 self.users.update(fresh)
@@ -203,7 +218,7 @@ class _Planner:
                 " adds none.",
             )
         known.update(fresh)
-        item = delivery_item(route, self.event, made)
+        item = delivery_item(route, self.event, made, self.url)
         if fault := validate_item(item, fresh):
             raise Unreadable("unstorable_text", f"{fault}.")
         self.deliveries.extend(

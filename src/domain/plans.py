@@ -30,6 +30,13 @@ class LeftOut(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
 
 
+class RefusedUrl(msgspec.Struct, frozen=True):
+    """A URL that is left out of a plan: the name of the route whose template made it, and the reason."""
+
+    route: str
+    reason: str
+
+
 class DeadLetter(msgspec.Struct, frozen=True):
     """An event that could not be processed, or only in part: the original message, the `reason` (a code for programs)
     and the `detail` (an explanation for people).
@@ -52,6 +59,7 @@ class Plan(msgspec.Struct, frozen=True):
     lines name if the event is a duplicate: the first route for its source that has an `id` (the path of the event's
     id), otherwise the first route that applies to the event. `left_out` are the users and addresses that the event
     names and routes exclude. `type` is the event's own type; None if it has none, or if the event can't be read.
+    `refused_urls` are the URLs that are not allowed: the notifications and deliveries of their routes have no URL.
     """
 
     origin: str
@@ -67,6 +75,7 @@ class Plan(msgspec.Struct, frozen=True):
     route: Route | None = None
     left_out: tuple[LeftOut, ...] = ()
     type: str | None = None
+    refused_urls: tuple[RefusedUrl, ...] = ()
 
 
 def refused(plan: Plan, detail: str, reason: DeadLetterReason = "refused_by_store") -> Plan:

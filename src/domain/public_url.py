@@ -1,5 +1,7 @@
 """The URL under which clients reach the service."""
 
+from urllib.parse import urljoin
+
 import msgspec
 
 
@@ -20,3 +22,10 @@ class PublicUrl(msgspec.Struct, frozen=True):
     def of_socket(self, path: str) -> str:
         """Returns the URL of a path for WebSockets, with the scheme `ws` or `wss`; only the path if `base` is empty."""
         return self.of(path).replace("http", "ws", 1) if self.base else path
+
+    def absolute(self, url: str) -> str:
+        """Returns the URL of a notification (see domain.notification_urls) as an absolute URL. A path gets the scheme
+        and the host of `base`, without its path: it means the same as a link to it on a page of this service. If `base`
+        is empty, a path is returned unchanged.
+        """
+        return urljoin(self.base, url) if self.base else url

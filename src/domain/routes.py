@@ -18,6 +18,7 @@ from domain.payload_paths import values_at
 from domain.routes_file_keys import INTERNAL, Name, PayloadPath, TextTemplate
 from domain.source_patterns import as_regex, is_wildcard
 from domain.streams import Envelope
+from domain.titles import TypeTitle, title_of_type
 
 Otherwise = Literal["dead-letter", "broadcast", "drop"]
 Identity = Literal["cloudevents"]
@@ -38,13 +39,15 @@ class RoutesInvalid(Exception):
 
 
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The table `inbox` of a route: the templates of the title and the message that the inbox shows for an event."""
+    """The table `inbox` of a route: the templates of the title and the message that the inbox shows for an event, and
+    of the URL that the notification links to.
+    """
 
     title: Annotated[
         TextTemplate,
         msgspec.Meta(
             description="The title of the notification: a [template](#templates). If the event lacks a field of it, the"
-            " title is made from the event's type: `ticket.created` becomes `Ticket created`."
+            " title is that of its type (see [Types](#types))."
         ),
     ]
     message: Annotated[
@@ -54,6 +57,14 @@ class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             " message is empty."
         ),
     ] = ""
+    url: Annotated[
+        TextTemplate | None,
+        msgspec.Meta(
+            description="The address that the notification links to, such as `/tickets/{ticket_id}`: a"
+            " [template](#templates) that follows the rules in [URLs](#urls). If the event lacks a field of it, the"
+            " notification has no URL."
+        ),
+    ] = None
 
 
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,8 +181,8 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     inbox: Annotated[
         Inbox | None,
         msgspec.Meta(
-            description="The title and the message of the notification: see [Inbox](#inbox).",
-            extra={"unset": "the title is the type"},
+            description="The title, the message and the URL of the notification: see [Inbox](#inbox).",
+            extra={"unset": "the title of the type"},
         ),
     ] = None
     reference: Annotated[
@@ -268,6 +279,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[Endpoint, ...],
         msgspec.Meta(description="Where plain clients connect: see [Endpoints](#endpoints)."),
     ] = ()
+    types: Annotated[
+        dict[str, TypeTitle],
+        msgspec.Meta(description="The titles of notification types, by type: see [Types](#types)."),
+    ] = {}
 
 
 def route_templates(route: Route) -> dict[str, str]:
@@ -277,6 +292,8 @@ def route_templates(route: Route) -> dict[str, str]:
     templates: dict[str, str] = {}
     if route.inbox:
         templates |= {"inbox.title": route.inbox.title, "inbox.message": route.inbox.message}
+        if route.inbox.url is not None:
+            templates["inbox.url"] = route.inbox.url
     for table in route.channels:
         templates |= {f"{table.channel}.{key}": template for key, template in table.text_templates.items()}
     return templates
@@ -299,6 +316,7 @@ class RouteTable:
             raise RoutesInvalid(contradiction)
         self.routes = tuple(route for profile in profiles for route in profile.routes)
         self.feeds = {name: feed for profile in profiles for name, feed in profile.feeds.items()}
+        self.titles = {type_: one.title for profile in profiles for type_, one in profile.types.items()}
         self.endpoints = in_force([endpoint for profile in profiles for endpoint in profile.endpoints], shipped)
         # The numbers of routes, by source without wildcards, and with a regular expression for each other source.
         # Compiling one takes longer than reading a route.
@@ -325,6 +343,10 @@ class RouteTable:
         """
         numbered = ((other, number) for profile in self.profiles for number, other in enumerate(profile.routes, 1))
         return next(f"{other.profile}/{number}" for other, number in numbered if other == route)
+
+    def title_of(self, type_: str) -> str:
+        """Returns the title of a notification type: the one that a profile declares, or else one made from the type."""
+        return self.titles.get(type_) or title_of_type(type_)
 
     def templates_of(self, channel: str) -> set[str]:
         """Returns the names of the template files that routes use for deliveries through this outbound channel."""

@@ -13,6 +13,7 @@ from domain.channel_tables import ChannelTable
 from domain.conditions import fault_in_conditions, unquoted_path
 from domain.endpoint_checks import validate_endpoint, validate_together
 from domain.input_faults import find_fault
+from domain.notification_urls import validate_url_template
 from domain.payload_paths import fault_in_path, fault_in_single_path
 from domain.preferences import MAX_TYPE_LENGTH
 from domain.routes import PUBLIC, SIGNED_IN, Profile, Route, RoutesInvalid, route_templates
@@ -21,6 +22,7 @@ from domain.routes_file_places import fault_of, place_of
 from domain.source_patterns import validate_pattern
 from domain.streams import validate_feed_name
 from domain.text_templates import validate_template
+from domain.titles import validate_type_title
 from domain.toml_documents import NotToml, parse_toml
 
 
@@ -67,6 +69,9 @@ def make_profile(
     for name in profile.feeds:
         if fault := validate_feed_name(name) or _validate_access(profile.feeds[name].access):
             raise RoutesInvalid(f"{file}: feeds.{name}: {fault}")
+    for type_, declared in profile.types.items():
+        if fault := validate_type_title(type_, declared):
+            raise RoutesInvalid(f"{file}: types.{type_}: {fault}")
     if not profile.routes:
         raise RoutesInvalid(f"{file}: routes: at least one is needed")
     for number, route in enumerate(profile.routes, 1):
@@ -148,7 +153,8 @@ def _validate_route(route: Route, profile: Profile) -> str | None:
     if route.reference is not None and not route.channels:
         return "reference: it is a search key for deliveries, and this route has no outbound channel such as email"
     for key, template in route_templates(route).items():
-        if fault := validate_template(template):
+        validate = validate_url_template if key == "inbox.url" else validate_template
+        if fault := validate(template):
             return f"{key}: {fault}"
     return None
 

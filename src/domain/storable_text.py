@@ -62,6 +62,7 @@ def validate_content(content: Content) -> str | None:
             "event type": content.event_type,
             "title": content.title,
             "message": content.message,
+            "url": content.url,
             "payload": content.body,
         }
     )

@@ -57,7 +57,8 @@ class Content(msgspec.Struct, frozen=True, gc=False):
 
     `type` is the type that clients receive. `event_type` is the event's own type; None if it has none. `body` is the
     JSON text that is put into the `envelope`; for the envelope `raw`, it is the payload's own text, JSON or not.
-    `title` and `message` are what an inbox shows; both are None for a broadcast.
+    `title`, `message` and `url` are what an inbox shows; all are None for a broadcast. `url` is None for a notification
+    that links to nothing.
     """
 
     origin: str
@@ -71,13 +72,15 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     event_type: str | None = None
     title: str | None = None
     message: str | None = None
+    url: str | None = None
 
 
 def stored_bytes(content: Content) -> int:
     """Returns the approximate number of bytes that one notification with this content takes in the store: the body
-    twice (as it is pushed, and as JSON for SQL), the title, the message, and the identifiers.
+    twice (as it is pushed, and as JSON for SQL), the title, the message, the URL, and the identifiers.
     """
-    words = (content.title or "", content.message or "", content.origin, content.event_id, content.source)
+    shown = (content.title or "", content.message or "", content.url or "")
+    words = (*shown, content.origin, content.event_id, content.source)
     return 2 * _utf8_length(content.body) + sum(map(_utf8_length, words))
 
 
@@ -140,7 +143,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     def weight(self) -> int:
         """The approximate size of the entry in memory, in bytes: that of its texts, and 600 bytes for the objects."""
         content = self.content
-        return sys.getsizeof(content.body) + sys.getsizeof(content.message or "") + 600
+        texts = (content.body, content.message or "", content.url or "")
+        return sum(map(sys.getsizeof, texts)) + 600
 
     @property
     def text_size(self) -> int:

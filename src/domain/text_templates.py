@@ -6,28 +6,29 @@ has, the template can't be filled, unless the placeholder ends with `|`: `{subje
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from domain.payload_paths import at_path
 from domain.verbatim_fields import VerbatimFields, can_show
 
-_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
 def validate_template(template: str) -> str | None:
     """Returns the reason why a template is invalid, such as `has an unpaired brace`; None if it is valid."""
-    for placeholder in _PLACEHOLDER.findall(template):
+    for placeholder in PLACEHOLDER.findall(template):
         if not all(map(_PATH.match, placeholder.removesuffix("|").split("|"))):
             return f"has the placeholder {{{placeholder}}}, which is not a dotted path, or several separated by |"
-    if "{" in (text := _PLACEHOLDER.sub("", template)) or "}" in text:
+    if "{" in (text := PLACEHOLDER.sub("", template)) or "}" in text:
         return "has an unpaired brace"
     return None
 
 
-def fill(template: str, fields: VerbatimFields) -> str | None:
-    """Returns the template with all placeholders replaced by values of the payload. Returns None if the payload has no
-    value for one of them, because an incomplete text is useless.
+def fill(template: str, fields: VerbatimFields, encode: Callable[[str], str] | None = None) -> str | None:
+    """Returns the template with all placeholders replaced by values of the payload; each value is first converted by
+    `encode`. Returns None if the payload has no value for one of them, because an incomplete text is useless.
     """
     missing = False
 
@@ -36,11 +37,11 @@ def fill(template: str, fields: VerbatimFields) -> str | None:
         for path in placeholder[1].split("|"):
             text = fields.text_at(path) if path else ""
             if text is not None:
-                return text
+                return text if encode is None else encode(text)
         missing = True
         return ""
 
-    filled = _PLACEHOLDER.sub(value, template)
+    filled = PLACEHOLDER.sub(value, template)
     return None if missing else filled
 
 
@@ -50,6 +51,6 @@ def unfilled(template: str, payload: Any) -> list[str]:
     """
     return [
         placeholder
-        for placeholder in dict.fromkeys(_PLACEHOLDER.findall(template))
+        for placeholder in dict.fromkeys(PLACEHOLDER.findall(template))
         if not any(not path or can_show(at_path(payload, path)) for path in placeholder.split("|"))
     ]

@@ -3,17 +3,48 @@ no more.
 """
 
 import unicodedata
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
+
+from domain.preferences import MAX_TYPE_LENGTH
 
 MAX_TITLE_LENGTH: Final = 255
 
 _ELLIPSIS: Final = "…"
 _ZERO_WIDTH_JOINER: Final = "\u200d"
+# Control characters, and separators of lines and paragraphs.
+_NOT_IN_A_LINE: Final = frozenset({"Cc", "Zl", "Zp"})
 # Skin tones, which belong to the preceding character. The other combining characters have a category that begins with
 # M.
 _EMOJI_MODIFIERS: Final = range(0x1F3FB, 0x1F400)
 # Maximum number of code points in one displayed character; longer ones are cut at the limit.
 _LONGEST_CHARACTER: Final = 32
+
+
+class TypeTitle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table `[types.<type>]` of a profile: what users see about notifications of this type."""
+
+    title: Annotated[
+        str,
+        msgspec.Meta(
+            description="The name of the type for users, such as `Comments on my tickets`: plain text in one line, at"
+            " most 255 characters."
+        ),
+    ]
+
+
+def validate_type_title(type_: str, declared: TypeTitle) -> str | None:
+    """Returns the reason why a table `[types.<type>]` is invalid; None if it is valid."""
+    if not type_ or len(type_) > MAX_TYPE_LENGTH or "\0" in type_:
+        return f"the type must have 1 to {MAX_TYPE_LENGTH} characters, and no U+0000"
+    if not declared.title.strip():
+        return "title: is empty"
+    if len(declared.title) > MAX_TITLE_LENGTH:
+        return f"title: has {len(declared.title)} characters; at most {MAX_TITLE_LENGTH} are allowed"
+    if any(unicodedata.category(character) in _NOT_IN_A_LINE for character in declared.title):
+        return "title: contains a line break or another control character"
+    return None
 
 
 def as_title(text: str) -> str:
@@ -29,6 +60,11 @@ def as_title(text: str) -> str:
             end = cut
             break
     return text[:end].rstrip() + _ELLIPSIS
+
+
+def title_of_type(type_: str) -> str:
+    """Returns a title for a notification type that has no title of its own: `ticket.created` becomes `Ticket created`."""
+    return as_title(type_.replace("_", " ").replace(".", " ").capitalize())
 
 
 def _continues(character: str) -> bool:

@@ -338,7 +338,7 @@ def entry(
     type: str = "news",
     **more: Any,
 ) -> Entry:
-    fields = {name: more.pop(name) for name in ("title", "message") if name in more}
+    fields = {name: more.pop(name) for name in ("title", "message", "url") if name in more}
     content = Content("news", f"e-{seq}", "news", type, "trading", envelope, body, NOW, **fields)
     return Entry(stream, seq, seq if changed is None else changed, Uuid7Factory().new_id(), content, NOW, **more)
 

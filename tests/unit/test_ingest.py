@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.memory.backplane import MemoryBackplane
 from adapters.memory.broker import MemoryBroker
@@ -164,6 +165,20 @@ async def test_a_batch_is_recognised_when_repeated_after_a_failed_acknowledgemen
     assert await rig.inbox() == ["a"]
     assert len(rig.backplane.published) == 1
     assert rig.counters.duplicates == 1
+
+
+async def test_a_url_that_is_not_allowed_is_counted_and_logged(rig: Rig) -> None:
+    routes = table(
+        'profile = "p"\n[[routes]]\nsource = "direct"\nusers = ["to"]\ninbox = { title = "x", url = "{link}" }'
+    )
+    rig.ingest = rig.ingest_with(Limits(), table=routes)
+    with capture_logs() as logs:
+        await once(rig, message("direct", {"to": "ada", "link": "javascript:alert(1)"}, "a"))
+    assert await rig.inbox() == ["a"]
+    assert rig.counters.refused_urls == {"p/1": 1}
+    (line,) = (line for line in logs if line["event"] == "notification_url_refused")
+    assert (line["log_level"], line["source"], line["event_id"], line["route"]) == ("warning", "direct", "a", "p/1")
+    assert line["error"].startswith("it is neither an http or https URL")
 
 
 async def test_while_the_store_is_unavailable_nothing_is_published_or_acknowledged(rig: Rig) -> None:

@@ -27,7 +27,7 @@ def sample(payload: str, source: str = "a.b") -> str:
 
 def test_one_warning_per_line_describes_the_effect() -> None:
     assert warnings(INBOX.format("{name} is new", "For {price|cost}, {by} and {price|cost}")) == [
-        "route 1 ('a.*'): inbox.title: if an event lacks {name}, the title is the event's type:"
+        "route 1 ('a.*'): inbox.title: if an event lacks {name}, the title is that of its type:"
         " write {name|} to use empty text instead",
         "route 1 ('a.*'): inbox.message: if an event lacks {price|cost} or {by}, the message is empty:"
         " write {price|cost|} to use empty text instead",
@@ -61,6 +61,15 @@ def test_texts_that_are_never_shown_cause_no_warning() -> None:
     assert warnings(route, '[feeds.f]\naccess = "public"') == []
 
 
+def test_a_url_is_also_used_by_mails() -> None:
+    url = 'inbox = { title = "{name}", url = "/{id}" }'
+    (warning,) = warnings(f'users = ["to"]\n{url}', sample('{ name = "x" }'))
+    assert "inbox.url: if an event lacks {id}, there is no url: write {id|} to use empty text instead" in warning
+    (warning,) = warnings(f"{EMAIL.format('x')}\n{url}")
+    assert "inbox.url: if an event lacks {id}, there is no url" in warning
+    assert warnings(f'feed = "f"\n{url}', '[feeds.f]\naccess = "public"') == []
+
+
 @pytest.mark.parametrize(
     ("payload", "lost"),
     [
@@ -70,7 +79,7 @@ def test_texts_that_are_never_shown_cause_no_warning() -> None:
         (
             {"by": []},
             [
-                "inbox.title: the event lacks {name}: the title is the event's type",
+                "inbox.title: the event lacks {name}: the title is that of its type",
                 "inbox.message: the event lacks {by|author} and {id}: the message is empty",
             ],
         ),

@@ -64,6 +64,7 @@ def entries_of(made: Plan) -> list[Entry]:
             type=content.type,
             title=content.title,
             message=content.message,
+            url=content.url,
         )
         for content in contents
         for stream in ("inbox:u", "feed:news")
@@ -310,6 +311,49 @@ def test_a_line_with_fallbacks_needs_no_field() -> None:
     content = made.addressed[0].content
     assert (content.title, content.message) == ("Order sent", "By .")
     assert [(one.item.subject, one.fault) for one in made.deliveries] == [("Order:", None)]
+
+
+LINKED = 'source = "t"\nusers = ["to"]\nfeed = "f"\notherwise = "broadcast"\ninbox = { title = "x", url = "%s" }'
+
+
+def test_the_url_of_a_notification() -> None:
+    one = routes(LINKED % "/tickets/{id}", feeds="f")
+    made = plan(message("t", {"to": 1, "id": "7/8"}), one)
+    assert (made.addressed[0].content.url, made.refused_urls) == ("/tickets/7%2F8", ())
+    made = plan(message("t", {"to": 1}), one)
+    assert (made.addressed[0].content.url, made.refused_urls) == (None, ())
+    made = plan(message("t", {"id": 7}), one)
+    assert (made.broadcasts[0].content.url, made.dead_letter) == (None, None)
+
+
+def test_a_url_that_is_not_allowed_is_left_out_and_reported() -> None:
+    one = routes(LINKED % "{link}", feeds="f")
+    made = plan(message("t", {"to": 1, "link": "javascript:alert(1)"}), one)
+    assert (made.addressed[0].content.url, made.dead_letter) == (None, None)
+    (refused,) = made.refused_urls
+    assert refused.route == "mine/1"
+    assert refused.reason.startswith("it is neither an http or https URL")
+
+
+def test_a_mail_has_the_url_of_its_route() -> None:
+    mail = 'email = { to = "mail", subject = "x", template = "x.html" }\n'
+    one = routes(
+        f'source = "t"\n{mail}inbox = {{ title = "x", url = "/a/{{id}}" }}',
+        f'source = "t"\nusers = ["to"]\n{mail}',
+    )
+    made = plan(message("t", {"to": 1, "mail": "a@b.c", "id": 7}), one)
+    assert [one.item.url for one in made.deliveries] == ["/a/7"]
+    assert made.addressed[0].content.url is None
+
+
+def test_the_title_of_a_type_is_the_title_of_notifications_without_one() -> None:
+    text = 'profile = "mine"\n[types."order.sent"]\ntitle = "Orders on their way"\n[[routes]]\nsource = "#"\nusers = ["to"]'
+    one = table(text)
+    titles = {
+        type_: plan(message("t", {"to": 1, "type": type_}), one).addressed[0].content.title
+        for type_ in ("order.sent", "order.paid")
+    }
+    assert titles == {"order.sent": "Orders on their way", "order.paid": "Order paid"}
 
 
 # --- invalid events -------------------------------------------------------------------------------------------

@@ -73,13 +73,15 @@ class Notification(_Event, frozen=True, kw_only=True, tag="notification"):
 
     It is received again, with the same `id`, if its state has changed while the client was disconnected: so replace a
     stored notification with the same `id`. `unread` is the number of unread notifications in the inbox, right after
-    this one arrived; None if Herald does not send it.
+    this one arrived; None if Herald does not send it. `url` is the address that the notification links to: an http or
+    https URL, or a path such as `/tickets/7`, of the site that shows the notification; None if it links to nothing.
     """
 
     title: str = ""
     message: str = ""
     read: bool = False
     unread: int | None = None
+    url: str | None = None
 
 
 class Broadcast(_Event, frozen=True, kw_only=True, tag="broadcast"):

@@ -152,6 +152,7 @@ async def metrics(
             ],
             "deadLettered": counters.dead_letters,
             "ignored": counters.ignored,
+            "refusedUrls": counters.refused_urls,
         },
         "backplane": counters.backplane,
         "pushed": counters.pushed,

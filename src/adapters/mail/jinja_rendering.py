@@ -188,7 +188,7 @@ def _checked_templates(folder: str | None, profile_templates: tuple[Path, ...]) 
 
 def _context(request: Request) -> dict[str, Any]:
     """Returns the variables that a template can use: the fields of the event's payload, and `event` with the event's
-    id, type, source and time.
+    id, type, source, time and URL.
 
     If the payload has an object `data`, its fields are variables too. If a field exists both in `data` and outside of
     it, the outer one is used, as with dotted paths in routes. Fields with the value null are omitted, so that no mail
@@ -197,7 +197,7 @@ def _context(request: Request) -> dict[str, Any]:
     payload = _without_nulls(decode_json(request.payload, decode))
     fields = payload if type(payload) is dict else {}
     inner = fields.get("data")
-    about = {"id": request.id, "type": request.type, "source": request.source, "time": request.time}
+    about = {"id": request.id, "type": request.type, "source": request.source, "time": request.time, "url": request.url}
     return {**(inner if type(inner) is dict else {}), **fields, "event": about}
 
 

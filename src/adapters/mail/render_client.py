@@ -14,6 +14,7 @@ from adapters.mail.mailer import TemplateUnavailable, Unrenderable
 from adapters.mail.render_protocol import Answer, Request, frame
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
+from domain.public_url import PublicUrl
 
 # Maximum CPU time for one mail in seconds. The shipped templates need less than a thousandth of it.
 CPU_LIMIT_S: Final = 2.0
@@ -34,6 +35,8 @@ MAX_ATTEMPTS: Final = 2
 # template.
 MAX_BATCH_SIZE: Final = 20
 MAX_BATCH_BYTES: Final = 1_000_000
+
+NO_URL: Final = PublicUrl()
 
 _SOURCES: Final = Path(__file__).parents[2]
 
@@ -57,19 +60,22 @@ class ProcessRenderer:
         timeout_s: float = RENDER_TIMEOUT_S,
         *,
         profile_templates: Sequence[Path] = (),
+        public_url: PublicUrl = NO_URL,
     ) -> None:
         """`folder` is the operator's folder of templates, which take precedence over shipped templates of the same
         name; None if there is no such folder. `profile_templates` are the folders with the templates of shipped
-        profiles."""
+        profiles. `public_url` makes the URLs of notifications absolute."""
         self._arguments = [str(limit), str(timeout_s), folder or "", *map(str, profile_templates)]
         self._timeout_s = timeout_s
+        self._public_url = public_url
         self._waiting: list[_PendingRequest] = []
         self._sending: asyncio.Task[None] | None = None
         self._child: Process | None = None
         self._closed = False
 
     async def render(self, item: Item) -> RenderedMail:
-        request = Request(item.template, item.payload, item.event_id, item.type, item.source, item.time)
+        url = self._public_url.absolute(item.url) if item.url is not None else None
+        request = Request(item.template, item.payload, item.event_id, item.type, item.source, item.time, url)
         asked = _PendingRequest(request, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if self._sending is None or self._sending.done():

@@ -11,7 +11,7 @@ import msgspec
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
     """A request to the child process to render one mail: the name of the template, the event's payload as JSON text,
-    and the event's metadata."""
+    and the event's metadata. `url` is the address that the event's notification links to; None if there is none."""
 
     template: str
     payload: str
@@ -19,6 +19,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     type: str
     source: str
     time: datetime
+    url: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):

@@ -24,7 +24,7 @@ FORMAT: Final = 1
 PENDING: Final = "pending"
 WAITING: Final = "waiting"
 
-_EVENT: Final = ("source", "type", "profile", "payload", "event_time", "subject", "template", "order_id")
+_EVENT: Final = ("source", "type", "profile", "payload", "event_time", "subject", "template", "order_id", "url")
 _ITEM: Final = ("origin", "event_id", *_EVENT)
 _DELIVERY: Final = (
     *("id", "channel", "recipient", "status", "error_message", "created_at", "updated_at", "due_at", "sent_at"),
@@ -70,6 +70,7 @@ def delivery_row(delivery: Delivery) -> dict[str, Any]:
         "template": item.template,
         "user_id": delivery.user,
         "order_id": item.reference,
+        "url": item.url,
         "created_at": delivery.created_at,
         "updated_at": delivery.updated_at,
         "due_at": delivery.due_at,
@@ -124,6 +125,7 @@ def _item(row: Mapping[Any, Any]) -> Item:
         template=row["template"],
         reference=row["order_id"],
         options=msgspec.json.decode(options) if options else {},
+        url=row["url"],
     )
 
 

@@ -45,7 +45,7 @@ _UNCHANGED: Final = notifications.c.changed == notifications.c.seq
 
 # Replacements for columns that need not be read when many notifications change at one position: sessions have received
 # these texts already.
-_TEXTS: Final = {"body": literal_column("''"), "title": null(), "message": null()}
+_TEXTS: Final = {"body": literal_column("''"), "title": null(), "message": null(), "url": null()}
 
 _read_head: Final = INBOX_HEAD.reader()
 _read_notification: Final = NOTIFICATION.reader()

@@ -29,8 +29,8 @@ class Broadcast(msgspec.Struct, frozen=True, gc=False):
 
 def _content(type_: str, **texts: str) -> RowMapping[Content]:
     """Returns the mapping of the struct Content to columns. `type_` is the column of the field `type`: it has different
-    names in `notifications` and `broadcasts`. `texts` are the columns of the fields `title` and `message`, which
-    `broadcasts` does not have.
+    names in `notifications` and `broadcasts`. `texts` are the columns of the fields `title`, `message` and `url`,
+    which `broadcasts` does not have.
 
     The column `data` is not read: it repeats `body` as JSON, for people who query the table.
     """
@@ -57,7 +57,7 @@ NOTIFICATION: Final = RowMapping(
     changed="changed",
     stored_at="created_at",
     updated_at="updated_at",
-    content=_content("notification_type", title="title", message="message"),
+    content=_content("notification_type", title="title", message="message", url="url"),
     state=STATE,
 )
 BROADCAST: Final = RowMapping(

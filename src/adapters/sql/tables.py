@@ -100,6 +100,7 @@ class NotificationRow(Base):
     user_id: Mapped[str]
     title: Mapped[str] = mapped_column(String(255))
     message: Mapped[str]
+    url: Mapped[str | None]
     notification_type: Mapped[str] = mapped_column(String(255))
     event_type: Mapped[str | None] = mapped_column(String(255))
     data: Mapped[dict[str, Any] | None]
@@ -251,6 +252,7 @@ class DeliveryRow(Base):
     channel: Mapped[str] = mapped_column(server_default="email")
     format: Mapped[int] = mapped_column(server_default="1")
     awaited_peer: Mapped[str | None]
+    url: Mapped[str | None]
 
 
 class DeliveryItemRow(Base):
@@ -278,6 +280,7 @@ class DeliveryItemRow(Base):
     template: Mapped[str | None]
     order_id: Mapped[str | None]
     options: Mapped[str | None]
+    url: Mapped[str | None]
 
 
 class AttemptRow(Base):

@@ -106,6 +106,14 @@ EVENTS: Final = Section(
             ),
         ),
         Metric(
+            "herald_refused_urls",
+            "counter",
+            "URLs",
+            "URLs of notifications that were left out because they are not allowed.",
+            lambda now: by_label(now.counters.refused_urls),
+            (Label("route", "`<profile>/<number>` of the route that makes the URL"),),
+        ),
+        Metric(
             "herald_events_unwanted",
             "counter",
             "events",

@@ -119,6 +119,8 @@ class IngestEvents:
         ignored = [one for one in work.plans if one.ignored is not None]
         counters.ignored.update(one.ignored for one in ignored if one.ignored is not None)
         self._count_events(ignored, (), work.table)
+        for one in work.plans:
+            self._note_refused_urls(one)
         try:
             await source.acknowledge(work.batch)
         except Exception as error:
@@ -152,6 +154,17 @@ class IngestEvents:
                 event_id=letter.event_id,
                 error_code=letter.reason,
                 error=letter.detail,
+            )
+
+    def _note_refused_urls(self, plan: Plan) -> None:
+        for refused in plan.refused_urls:
+            self._counters.refused_urls[refused.route] += 1
+            log.warning(
+                "notification_url_refused",
+                source=plan.message.source if plan.message is not None else "",
+                event_id=plan.event_id,
+                route=refused.route,
+                error=refused.reason,
             )
 
     async def _unwanted_sources(self, batch: Batch, source: EventSource, table: RouteTable) -> Mapping[str, str]:

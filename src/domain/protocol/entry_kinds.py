@@ -81,6 +81,8 @@ def _arrival_text(entry: Entry) -> str:
     if not is_inbox(entry.stream):
         return f'{{"kind":"broadcast",{about},"data":{data_text(content)}}}'
     words = f'"title":{quoted(content.title or "")},"message":{quoted(content.message or "")}'
+    if content.url is not None:
+        words += f',"url":{quoted(content.url)}'
     state = f'"read":{"true" if entry.read else "false"},"unread":{entry.unread}'
     return f'{{"kind":"notification",{about},{words},{state},"data":{data_text(content)}}}'
 

@@ -46,6 +46,8 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         yield f"             its id is in {field}: a later event with the same {field} is a duplicate and is not stored"
     if event is not None:
         yield from _route_lines(event, table, made)
+    for refused in made.refused_urls:
+        yield f"no url       {refused.route}: the url is refused: {refused.reason}"
     for addressed in made.addressed:
         yield f"recipients   {', '.join(addressed.users)}"
         yield f"streams      {', '.join(map(inbox_of, addressed.users))}"
@@ -60,7 +62,8 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         item = planned.item
         template = f", template {item.template}" if item.template else ""
         name = "mail" if planned.channel == "email" else planned.channel
-        yield f"{name:<12} to {planned.destination or 'nobody'}, subject {item.subject!r}{template}"
+        url = f", url {item.url}" if item.url is not None else ""
+        yield f"{name:<12} to {planned.destination or 'nobody'}, subject {item.subject!r}{template}{url}"
         if planned.fault:
             yield f"             fails: {planned.fault}"
     for sign_out in made.sign_outs:
@@ -144,6 +147,8 @@ def _frames(content: Content, stream: str, now: datetime) -> Iterator[str]:
         yield f"title        {content.title}"
     if content.message:
         yield f"message      {content.message}"
+    if content.url is not None:
+        yield f"url          {content.url}"
     yield _indented(f"  WebSocket  {plain}")
     yield f"  herald.v1  {protocol_text(entry)}"
     yield _indented(f"  SSE        {sse_block(plain)}".removesuffix("\n"))

@@ -21,8 +21,8 @@ from domain.routes import RouteTable
 from domain.safe_text import visible
 from entrypoints.cli.explain import NO_ID
 from entrypoints.profiles.loader import load_table
-from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 from entrypoints.settings.loader import Settings, read
+from entrypoints.wiring.mail import mail_renderer
 
 if TYPE_CHECKING:
     from adapters.mail.mime import Sender
@@ -100,9 +100,8 @@ async def _write(mails: Iterable[PlannedDelivery], settings: Settings, folder: P
     Returns the number of mails written."""
     # Imported here, because importing Jinja takes a while and other commands do not need it.
     from adapters.mail.mime import sender_of
-    from adapters.mail.render_client import ProcessRenderer
 
-    renderer = ProcessRenderer(settings.mail.templates, profile_templates=[PROFILE_TEMPLATES])
+    renderer = mail_renderer(settings)
     sender = sender_of(settings.smtp.sender)
     written = 0
     try:

@@ -15,19 +15,20 @@ from application.delivery.dispatch_policy import MAX_RETRY_S, DispatchPolicy
 from application.delivery.read_mails import ReadMails
 from domain.backoff import Backoff
 from domain.channel_tables import ChannelTable
+from domain.public_url import PublicUrl
 from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 from entrypoints.settings.loader import Settings
 
 if TYPE_CHECKING:
     from adapters.mail.channel import MailChannel
     from adapters.mail.mailer import Mailer
+    from adapters.mail.render_client import ProcessRenderer
 
 
 def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
     """Returns the channel `email` and its dispatch policy. The channel sends mails to SMTP_HOST; if that is not set, it
     writes them to a folder."""
     from adapters.mail.channel import MailChannel
-    from adapters.mail.render_client import ProcessRenderer
 
     smtp, mail = settings.smtp, settings.mail
     policy = DispatchPolicy(
@@ -36,8 +37,16 @@ def email_channel(settings: Settings) -> "tuple[MailChannel, DispatchPolicy]":
         tries=mail.tries,
         retry=Backoff(mail.retry_seconds, MAX_RETRY_S),
     )
-    renderer = ProcessRenderer(mail.templates, profile_templates=[PROFILE_TEMPLATES])
+    renderer = mail_renderer(settings)
     return MailChannel(renderer, _mailer(smtp, mail)), policy
+
+
+def mail_renderer(settings: Settings) -> "ProcessRenderer":
+    """Returns a renderer for the templates that the settings name."""
+    from adapters.mail.render_client import ProcessRenderer
+
+    public_url = PublicUrl(settings.web.public_url or "")
+    return ProcessRenderer(settings.mail.templates, profile_templates=[PROFILE_TEMPLATES], public_url=public_url)
 
 
 def _mailer(smtp: SmtpSettings, mail: MailSettings) -> "Mailer":

@@ -60,6 +60,14 @@ class Item(msgspec.Struct, frozen=True):
     user_id: Annotated[str, Meta(description="The user to whom the notification is addressed.", examples=["user-b"])]
     title: Annotated[str, Meta(examples=["Ticket 7 was assigned to you"])]
     message: Annotated[str, Meta(examples=["Alex assigned it a minute ago"])]
+    url: Annotated[
+        str | None,
+        Meta(
+            description="The address that the notification links to: an http or https URL, or a path that begins with"
+            " a slash, of the site that shows the notification; null if it links to nothing.",
+            examples=["/tickets/7"],
+        ),
+    ]
     notification_type: Annotated[
         str, Meta(description="The type of the notification. Users can mute types.", examples=["ticket_assigned"])
     ]
@@ -104,6 +112,7 @@ class Item(msgspec.Struct, frozen=True):
             user_id=notification.user,
             title=content.title or "",
             message=content.message or "",
+            url=content.url,
             notification_type=content.type,
             event_type=content.event_type,
             source=content.source,

@@ -48,9 +48,10 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
     ),
     "notification": (
         {**_POSITIONED, **_EVENT, "title": _TEXT, "message": _TEXT, "read": {"type": "boolean"}, "unread": _COUNT},
-        _CHANGED,
+        {**_CHANGED, "url": _TEXT},
         "One event addressed to the session's user. `unread` is the number of unread notifications in the inbox,"
-        " including this one.",
+        " including this one. `url` is the address that the notification links to, if it links to one: an http or https"
+        " URL, or a path that begins with a slash.",
     ),
     "broadcast": ({**_POSITIONED, **_EVENT}, _CHANGED, "One event that was published to a feed."),
     **{

@@ -68,17 +68,17 @@ _ADD_NOTIFICATIONS: Final = statement(
     WITH added AS (
         INSERT INTO notifications (
             id, user_id, seq, changed, is_read, read_at, is_muted, created_at, updated_at, origin, event_id, source,
-            notification_type, event_type, profile, envelope, body, event_time, title, message, data
+            notification_type, event_type, profile, envelope, body, event_time, title, message, url, data
         )
         SELECT r.id, r.name, r.seq, r.seq, r.read_at IS NOT NULL, r.read_at, r.muted, :now, :now, c.origin,
             c.event_id, c.source, c.type, c.event_type, c.profile, c.envelope, c.body, c.event_time, c.title,
-            c.message, c.data::jsonb
+            c.message, c.url, c.data::jsonb
         FROM unnest(:ids, :names, :seqs, :numbers, :read_ats, :muted) AS r(id, name, seq, number, read_at, muted)
         JOIN unnest(
             :origins, :event_ids, :sources, :types, :event_types, :profiles, :envelopes, :bodies, :event_times, :titles,
-            :messages, :data
+            :messages, :urls, :data
         ) WITH ORDINALITY AS c(
-            origin, event_id, source, type, event_type, profile, envelope, body, event_time, title, message, data,
+            origin, event_id, source, type, event_type, profile, envelope, body, event_time, title, message, url, data,
             number
         ) ON c.number = r.number
         ON CONFLICT (user_id, origin, event_id) DO NOTHING
@@ -101,6 +101,7 @@ _ADD_NOTIFICATIONS: Final = statement(
     muted=_FLAGS,
     titles=_TEXTS,
     messages=_TEXTS,
+    urls=_TEXTS,
     data=_TEXTS,
     unread=_NUMBERS,
     not_befores=_TIMES,
@@ -196,6 +197,7 @@ class PostgresqlWriting:
             "muted": [state.muted for state in arrivals.states],
             "titles": [content.title or "" for content in contents],
             "messages": [content.message or "" for content in contents],
+            "urls": [content.url for content in contents],
             "data": [data_text(content) for content in contents],
             "unread": [counter.unread for counter in counters],
             "not_befores": [counter.not_before for counter in counters],

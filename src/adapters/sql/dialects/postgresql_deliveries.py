@@ -37,6 +37,7 @@ _DELIVERY: Final[dict[str, TypeEngine[Any]]] = {
     "template": _TEXTS,
     "user_id": _TEXTS,
     "order_id": _TEXTS,
+    "url": _TEXTS,
     "created_at": _MOMENTS,
     "updated_at": _MOMENTS,
     "due_at": _MOMENTS,
@@ -93,13 +94,13 @@ _ADD: Final = statement(
     ), items AS (
         INSERT INTO delivery_items (
             delivery_id, number, channel, destination, origin, event_id, source, type, profile, payload, event_time,
-            subject, template, order_id, options
+            subject, template, order_id, url, options
         )
         SELECT n.id, 1, n.channel, n.recipient, n.item_origin, n.event_id, n.source,
             CASE WHEN NOT n.plain THEN n.type END, CASE WHEN NOT n.plain THEN n.profile END,
             CASE WHEN NOT n.plain THEN n.payload END, CASE WHEN NOT n.plain THEN n.event_time END,
             CASE WHEN NOT n.plain THEN n.subject END, CASE WHEN NOT n.plain THEN n.template END,
-            CASE WHEN NOT n.plain THEN n.order_id END, n.options
+            CASE WHEN NOT n.plain THEN n.order_id END, CASE WHEN NOT n.plain THEN n.url END, n.options
         FROM new n
         WHERE (
             SELECT k.delivery_id FROM delivery_items k

@@ -91,6 +91,7 @@ class SqliteWriting:
                 "notification_type": content.type,
                 "title": content.title or "",
                 "message": content.message or "",
+                "url": content.url,
                 "json": data_text(content),
                 "updated_at": now,
             }

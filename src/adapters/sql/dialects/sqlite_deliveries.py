@@ -98,5 +98,5 @@ def _item_row(made: Delivery, row: dict[str, Any], plain: bool) -> dict[str, Any
     }
     if plain:
         return key
-    event = {name: row[name] for name in ("type", "profile", "event_time", "subject", "template", "order_id")}
+    event = {name: row[name] for name in ("type", "profile", "event_time", "subject", "template", "order_id", "url")}
     return key | event | {"payload": made.item.payload, "options": options_text(made.item)}
