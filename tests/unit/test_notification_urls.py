@@ -162,7 +162,9 @@ def test_values_can_only_be_the_segments_and_parameters_that_the_template_names(
         url = filled("https://help.example/t/{a}/{b}?q={c}#end", a=a, b=b, c=c)
     except UrlRefused:
         return
-    assert url is not None and url.isascii() and len(url) <= MAX_URL_LENGTH
+    assert url is not None
+    assert url.isascii()
+    assert len(url) <= MAX_URL_LENGTH
     parts = urlsplit(urljoin(SITE, url))
     assert (parts.scheme, parts.netloc, parts.fragment) == ("https", "help.example", "end")
     assert list(map(unquote, parts.path.split("/"))) == ["", "t", a, b]

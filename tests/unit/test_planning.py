@@ -347,8 +347,8 @@ def test_a_mail_has_the_url_of_its_route() -> None:
 
 
 def test_the_title_of_a_type_is_the_title_of_notifications_without_one() -> None:
-    text = 'profile = "mine"\n[types."order.sent"]\ntitle = "Orders on their way"\n[[routes]]\nsource = "#"\nusers = ["to"]'
-    one = table(text)
+    declared = '[types."order.sent"]\ntitle = "Orders on their way"\n'
+    one = table(f'profile = "mine"\n{declared}[[routes]]\nsource = "t"\nusers = ["to"]')
     titles = {
         type_: plan(message("t", {"to": 1, "type": type_}), one).addressed[0].content.title
         for type_ in ("order.sent", "order.paid")
