@@ -63,7 +63,7 @@ def as_title(text: str) -> str:
 
 
 def title_of_type(type_: str) -> str:
-    """Returns a title for a notification type that has no title of its own: `ticket.created` becomes `Ticket created`."""
+    """Returns a title for a notification type that declares none: `ticket.created` becomes `Ticket created`."""
     return as_title(type_.replace("_", " ").replace(".", " ").capitalize())
 
 

@@ -6,6 +6,7 @@ from adapters.http.api.events import publish_events
 from adapters.http.api.mails import MAILS
 from adapters.http.api.notifications import notifications
 from adapters.http.api.preferences import preferences
+from adapters.http.api.types import list_types
 from adapters.http.monitoring import health, live, metrics, ready
 from adapters.http.openapi.schema_pages import asyncapi, schema_part
 from adapters.http.site.front_page import front, page_part
@@ -25,6 +26,7 @@ HTTP_ROUTES = (
     publish_events,
     notifications,
     preferences,
+    list_types,
     DEAD_LETTERS,
     DELIVERIES,
     MAILS,

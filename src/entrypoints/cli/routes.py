@@ -4,15 +4,18 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 
 import click
 
 from domain.endpoints import Endpoint
 from domain.missing_field_warnings import warnings_of_missing_fields
+from domain.notification_types import notification_types, warnings_of_unused_types
 from domain.path_warnings import warnings_of_paths
 from domain.recipient_list_warnings import warnings_of_lists
 from domain.routes import Profile, Route, RoutesInvalid, RouteTable
 from domain.routes_version import version_of
+from domain.safe_text import visible
 from domain.setting_parsers import items
 from entrypoints.channels import CHANNELS, check_channels
 from entrypoints.cli.explain import explain
@@ -36,7 +39,8 @@ def routes() -> None:
     help="Also show the offset at which Herald would start to read each partition of its Kafka topics.",
 )
 def check_routes(files: tuple[str, ...], broker: bool) -> None:
-    """Check whether routes files are valid, alone and together, and list their routes and endpoints.
+    """Check whether routes files are valid, alone and together, and list their routes, endpoints and
+    notification types.
 
     A FILE may be a folder of routes files, or a shipped profile such as shipped:groups. Without FILE, the command
     checks what `herald serve` would load: HERALD_ROUTES, or else HERALD_PROFILE. The last line is the version of the
@@ -54,6 +58,8 @@ def check_routes(files: tuple[str, ...], broker: bool) -> None:
         raise click.ClickException(str(error)) from None
     for file, profile in zip(table.files, table.profiles, strict=True):
         _describe(file, profile)
+    for known in notification_types(table):
+        click.echo(visible(f"type {known.type}: {known.title}"))
     click.echo(f"Version of these routes: {version_of(table)}")
     for file in ignored:
         click.echo(f"{file}: warning: this is not read: only files whose names end with {ENDING} are", err=True)
@@ -72,7 +78,8 @@ def _describe(file: str, profile: Profile) -> None:
         click.echo(f"  {number}. {_described(route)}")
     for endpoint in profile.endpoints:
         click.echo(f"  {endpoint.name}: {'; '.join(_keys(endpoint))}")
-    for warning in (*warnings_of_lists(profile), *warnings_of_missing_fields(profile), *warnings_of_paths(profile)):
+    found = (warnings_of_lists, warnings_of_missing_fields, warnings_of_paths, warnings_of_unused_types)
+    for warning in chain.from_iterable(warnings(profile) for warnings in found):
         click.echo(f"{file}: warning: {warning}", err=True)
 
 

@@ -16,6 +16,7 @@ from application.hub.hub import Hub
 from application.hub.policy import HubPolicy, SessionPolicy
 from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import FollowChanges
+from application.inbox.list_types import ListTypes
 from application.inbox.mark_notifications import MarkNotifications
 from application.inbox.set_preferences import SetPreferences
 from application.ingest.ingest_events import ConsumeEvents
@@ -83,6 +84,7 @@ class UseCases(Provider):
     mark_notifications = provide(MarkNotifications)
     follow_changes = provide(FollowChanges)
     set_preferences = provide(SetPreferences)
+    list_types = provide(ListTypes)
 
     @provide
     def hub(

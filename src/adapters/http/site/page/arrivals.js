@@ -1,4 +1,4 @@
-import { byId, fromTemplate, showTime } from "./dom.js";
+import { byId, fromTemplate, showLink, showTime } from "./dom.js";
 
 const MAX_ARRIVALS = 100;
 
@@ -53,7 +53,7 @@ export class Arrivals {
     if (!("data" in object)) return; // a state change has no content
     setText("b", object.type);
     setText(".position", `${object.kind} · ${object.stream} ${object.seq} ·`);
-    setText("p", [object.title, object.message].filter(Boolean).join(": "));
+    showLink(item.querySelector("p"), [object.title, object.message].filter(Boolean).join(": "), object.url);
     setText("code", JSON.stringify(object.data));
     showTime(item.querySelector("time"), object.time);
   }

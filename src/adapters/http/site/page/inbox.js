@@ -223,6 +223,6 @@ export class Inbox {
 
 /** Converts a notification of the REST API to the shape that herald.v1 has. */
 function fromRest(item) {
-  const { id, seq, changed, title, message, notification_type: type, time } = item;
-  return { id, seq, changed, title, message, type, time, read: item.is_read, muted: item.is_muted };
+  const { id, seq, changed, title, message, url, notification_type: type, time } = item;
+  return { id, seq, changed, title, message, url, type, time, read: item.is_read, muted: item.is_muted };
 }

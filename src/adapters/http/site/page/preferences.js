@@ -1,17 +1,26 @@
 import { byId, make } from "./dom.js";
 
 const PREFERENCES = "api/v2/preferences";
+const TYPES = "api/v2/types";
 
 /** The preferences of live delivery. They do not affect what the inbox stores. */
 export class Preferences {
   constructor(inbox) {
     this.inbox = inbox;
     this.muted = [];
+    this.titles = new Map(); // of types
     byId("push").onchange = ({ target }) => this.change(() => ({ websocket_notifications: target.checked }));
   }
 
   load() {
-    return this.showResultOf(() => this.inbox.request("GET", PREFERENCES));
+    return this.showResultOf(async () => {
+      const [types, preferences] = await Promise.all([
+        this.inbox.request("GET", TYPES).catch(() => ({ data: [] })), // a node of the version before has none
+        this.inbox.request("GET", PREFERENCES),
+      ]);
+      this.titles = new Map(types.data.map(({ type, title }) => [type, title]));
+      return preferences;
+    });
   }
 
   mute(type, muted) {
@@ -47,7 +56,8 @@ export class Preferences {
     byId("push").checked = websocket_notifications;
     byId("muted").replaceChildren();
     for (const type of muted_types) {
-      const item = make("li", `${type} `, byId("muted"));
+      const title = this.titles.get(type);
+      const item = make("li", title ? `${title} (${type}) ` : `${type} `, byId("muted"));
       const button = make("button", "Unmute", item);
       Object.assign(button, { type: "button", ariaLabel: `Unmute: ${type}`, onclick: () => this.mute(type, false) });
     }

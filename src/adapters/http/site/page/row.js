@@ -1,4 +1,4 @@
-import { fromTemplate, showTime } from "./dom.js";
+import { fromTemplate, showLink, showTime } from "./dom.js";
 
 /** One notification in the list of the inbox. */
 export class Row {
@@ -22,9 +22,10 @@ export class Row {
     element.dataset.seq = item.seq;
     element.classList.toggle("is-read", item.read);
     const setText = (selector, text) => (element.querySelector(selector).textContent = text);
-    setText("b", item.title);
+    showLink(element.querySelector("b"), item.title, item.url);
     setText("p", item.message);
     setText(".type", item.muted ? `${item.type} · muted` : item.type);
+    element.querySelector(".type").title = this.inbox.preferences.titles.get(item.type) ?? "";
     showTime(element.querySelector("time"), item.time);
     this.labelButton("mark", item.read ? "Mark unread" : "Mark read", item.title);
     this.labelButton("archive", "Archive", item.title);
