@@ -69,6 +69,7 @@ async def test_a_mail_becomes_one_delivery_for_each_address(stores: Stores) -> N
     mail = kept[0].item
     assert (mail.origin, mail.event_id, mail.source, mail.type) == ("order", "e", "order", "order")
     assert (mail.subject, mail.template, mail.reference) == ("Order o-1", "order_created.html", "o-1")
+    assert mail.url == "/orders/o-1"
     assert '"order_id":"o-1"' in mail.payload.replace(" ", "")
     assert mail.time == NOW
     one = await stores.deliveries.get(kept[0].id)

@@ -40,14 +40,21 @@ async def test_new_entries_of_a_stream_are_returned_in_seq_order(store: Store) -
 
 
 async def test_an_entry_is_read_back_as_it_was_recorded(store: Store) -> None:
-    recorded = await record(store, direct("a", "ada"), ("both.x", {"to": "ada", "n": 1.5, "t": "é😀\n"}, "b"))
+    recorded = await record(
+        store,
+        direct("a", "ada"),
+        ("both.x", {"to": "ada", "n": 1.5, "t": "é😀\n"}, "b"),
+        ("linked", {"to": "ada", "text": "é/1"}, "c"),
+    )
     for entry in recorded.entries:
         page = await store.arrivals(entry.stream, entry.seq - 1, 1)
         assert page.entries == (msgspec.structs.replace(entry, unread=page.head.unread),)
         assert (entry.changed, entry.kind, entry.read, entry.muted) == (entry.seq, "arrival", False, False)
         assert entry.stored_at == NOW
     assert len({entry.id for entry in recorded.entries}) == len(recorded.entries)
-    assert [entry.unread for entry in recorded.entries if entry.stream == "inbox:ada"] == [1, 2]
+    assert [entry.unread for entry in recorded.entries if entry.stream == "inbox:ada"] == [1, 2, 3]
+    urls = {entry.content.event_id: entry.content.url for entry in recorded.entries if entry.stream == "inbox:ada"}
+    assert urls == {"a": None, "b": None, "c": "/texts/%C3%A9%2F1"}
     assert [entry.unread for entry in recorded.entries if entry.stream == "feed:news"] == [0]
 
 

@@ -20,6 +20,7 @@ from tests.support.server import SECRET
 
 INBOX = "/api/v2/notifications"
 PREFERENCES = "/api/v2/preferences"
+TYPES = "/api/v2/types"
 IN_MEMORY = {"DATABASE_URL": "memory:", "HERALD_REST_RATE": "0", "HERALD_BROKER": "memory"}
 
 # Every operation on one notification or on the whole inbox, as (method, path); {id} is the id of a notification.
@@ -36,6 +37,7 @@ OPERATIONS = [
     ("GET", PREFERENCES),
     ("PUT", PREFERENCES),
     ("PATCH", PREFERENCES),
+    ("GET", TYPES),
 ]
 
 
@@ -132,6 +134,7 @@ async def test_an_item_has_every_field_of_the_notification(ada: User) -> None:
         "user_id": ada.name,
         "title": "Added to Family",
         "message": "kim added ada@x to Family",
+        "url": None,
         "notification_type": "group_user_added",
         "event_type": "group_user_added",
         "source": "user_service.group.add_users",
@@ -146,6 +149,15 @@ async def test_an_item_has_every_field_of_the_notification(ada: User) -> None:
     assert times["created_at"].endswith("Z")
     assert before <= datetime.fromisoformat(times["created_at"]) <= datetime.now(UTC)
     assert await ada.ask("GET", f"{INBOX}/{item['id']}") == {**item, **times}
+
+
+async def test_types_of_the_shipped_profiles_have_titles_made_from_the_type(ada: User) -> None:
+    listed = (await ada.ask("GET", TYPES))["data"]
+    assert {"type": "risk_alert", "title": "Risk alert", "profiles": ["trading"]} in listed
+    assert {one["type"] for one in listed} == {
+        *("group_user_added", "group_user_removed", "group_user_left", "group_head_chef_updated"),
+        *("order.created", "order.status.updated", "risk_alert", "order_executed"),
+    }
 
 
 async def test_read_and_unread_are_idempotent(ada: User) -> None:

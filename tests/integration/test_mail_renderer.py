@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 import uvloop
@@ -22,6 +23,7 @@ from adapters.mail.render_client import MAX_BATCH_SIZE, ProcessRenderer
 from adapters.mail.render_process import LIFETIME_FACTOR
 from application.ports.mail_folder import RenderedMail
 from domain.deliveries import Item
+from domain.public_url import PublicUrl
 from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 from tests.support.reading import until
 
@@ -106,6 +108,20 @@ async def until_busy() -> None:
 
 
 class TestRendering:
+    async def test_a_url_is_absolute_under_the_public_url(self, site: Site) -> None:
+        site.put("link", '<a href="{{ event.url }}">{% if event.url %}link{% endif %}</a>')
+        linked = msgspec.structs.replace(item("link.html", ORDER), url="/orders/7?a=1&b=2")
+        elsewhere = msgspec.structs.replace(linked, url="https://other.example/7")
+        assert (await site.renderer.render(linked)).html == '<a href="/orders/7?a=1&amp;b=2">link</a>'
+        assert (await site.render("link.html")).html == '<a href=""></a>'
+        public = ProcessRenderer(str(site.folder), public_url=PublicUrl("https://shop.example/herald"))
+        try:
+            html = (await public.render(linked)).html
+            assert html == '<a href="https://shop.example/orders/7?a=1&amp;b=2">link</a>'
+            assert (await public.render(elsewhere)).html == '<a href="https://other.example/7">link</a>'
+        finally:
+            await public.close()
+
     async def test_concurrent_mails_each_get_their_own_text(self, site: Site) -> None:
         site.put("own", "number {{ order_id }}")
         letters = await asyncio.gather(*(site.render("own.html", {"order_id": n}) for n in range(200)))

@@ -33,6 +33,7 @@ ROUTES = RouteTable(
             profile = "shop"
             [[routes]]
             source = "both"
+            inbox = { title = "Order", url = "/orders/1" }
             email = { to = "mail", subject = "Order", template = "order_created.html" }
             print = { to = "printer", line = "Order" }
             """,
@@ -103,7 +104,7 @@ async def test_a_mail_of_an_old_node_is_sent_by_a_new_one(both: Both) -> None:
     assert (claim.delivery.channel, claim.delivery.destination) == ("email", KIM)
     item = claim.delivery.item
     assert (item.event_id, item.subject, item.template) == ("e", "Order o-1", "order_created.html")
-    assert (item.payload, item.reference) == ('{"order_id": "o-1"}', "o-1")
+    assert (item.payload, item.reference, item.url) == ('{"order_id": "o-1"}', "o-1", None)
     assert await both.old.claim() == []
     await both.end(claim, "sent")
     assert [row.status for row in await both.old.newest()] == ["sent"]
@@ -150,6 +151,7 @@ async def test_old_nodes_do_not_claim_deliveries_of_other_channels(both: Both) -
     assert [row.recipient for row in await both.old.claim()] == [KIM]
     (printed,) = await both.claim("print")
     assert (printed.delivery.channel, printed.delivery.item.options) == ("print", {"ink": "black"})
+    assert printed.delivery.item.url == "/orders/1"
     # It stays hidden from old nodes, whatever its outcome.
     await both.end(printed, "pending")
     assert await both.old.hasten() == 0

@@ -162,6 +162,10 @@ source = "direct"
 users = ["to"]
 otherwise = "drop"
 [[routes]]
+source = "linked"
+users = ["to"]
+inbox = { title = "{text}", message = "By {by|}", url = "/texts/{text}" }
+[[routes]]
 source = "both.#"
 users = ["to"]
 otherwise = "drop"
@@ -179,6 +183,7 @@ source = "order"
 feed = "rest"
 email = { to = "mail", subject = "Order {order_id}", template = "order_created.html", user = "user" }
 reference = "order_id"
+inbox = { title = "Order", url = "/orders/{order_id}" }
 """
 )
 

@@ -100,7 +100,6 @@ class NotificationRow(Base):
     user_id: Mapped[str]
     title: Mapped[str] = mapped_column(String(255))
     message: Mapped[str]
-    url: Mapped[str | None]
     notification_type: Mapped[str] = mapped_column(String(255))
     event_type: Mapped[str | None] = mapped_column(String(255))
     data: Mapped[dict[str, Any] | None]
@@ -119,6 +118,7 @@ class NotificationRow(Base):
     envelope: Mapped[str]
     body: Mapped[str]
     event_time: Mapped[datetime]
+    url: Mapped[str | None]
 
 
 class FeedRow(Base):
