@@ -56,17 +56,23 @@ def test_different_titles_of_two_profiles_are_refused() -> None:
     RouteTable((one, profile_of(titled("paid", "Paid") + ROUTE, "two")))
     with pytest.raises(RoutesInvalid) as caught:
         RouteTable((one, two))
-    assert str(caught.value) == "profile two: types.paid: title: profile one declares a different title, 'Paid'"
+    assert str(caught.value) == (
+        "profile two: types.paid: title: is 'Bills', but 'Paid' in profile one: profiles that declare the same type"
+        " must give it the same title"
+    )
 
 
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
-        ("[types.paid]", "types.paid: Object missing required field `title`"),
-        ("[types]\npaid = 'x'", "types.paid: Expected `object`, got `str`"),
-        ("types = 5", "types: Expected `object`, got `int`"),
-        ("[types.paid]\ntitle = 5", "types.paid.title: Expected `str`, got `int`"),
-        ("[types.order.paid]\ntitle = 'x'", "types.order: Object contains unknown field `paid`"),
+        ("[types.paid]", "types.paid.title: is missing: it must be text"),
+        ("[types]\npaid = 'x'", "types.paid: must be a table, not the text 'x'"),
+        ("types = 5", "types: must be a table, not the number 5"),
+        ("[types.paid]\ntitle = 5", "types.paid.title: must be text, not the number 5"),
+        (
+            "[types.order.paid]\ntitle = 'x'",
+            "types.order.paid: is not a key here; did you mean title? Possible keys: title",
+        ),
         ("[types.paid]\ntitle = ' '", "types.paid: title: is empty"),
         (
             "[types.paid]\ntitle = 'a\\nb'".replace("'", '"'),
