@@ -95,6 +95,6 @@ async def test_the_schema_page_loads_nothing_from_other_hosts(open_server: Serve
     operation = page.locator("#operations-notifications-list_notifications")
     await expect(operation).to_be_visible()
     await operation.click()
-    await expect(operation.get_by_text("Newest first.")).to_be_visible()
+    await expect(operation.get_by_text("Lists notifications, newest first.")).to_be_visible()
     assert all(url.startswith((open_server.url, "data:")) for url in asked), asked
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
