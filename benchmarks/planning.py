@@ -11,7 +11,7 @@ from typing import Any, Final
 from benchmarks.report import Row
 from domain.broker_messages import Message
 from domain.planning import plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.routes_file import read_profile
 from entrypoints.profiles.loader import EVERY, shipped
 

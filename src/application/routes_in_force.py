@@ -1,6 +1,6 @@
 """The routes that a process uses at the moment. They can be replaced while the process runs."""
 
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.routes_version import version_of
 
 

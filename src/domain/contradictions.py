@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from domain.endpoint_checks import validate_together
 from domain.endpoints import Endpoint, in_force
+from domain.profiles import Feed, Profile
 from domain.source_patterns import is_wildcard, overlap
 
-if TYPE_CHECKING:
-    from domain.routes import Feed, Profile
-
 # A profile, and the name of its routes file, for error texts.
-FiledProfile = tuple[str, "Profile"]
+FiledProfile = tuple[str, Profile]
 
 
 def find_contradiction(profiles: Sequence[FiledProfile], shipped: Sequence[Endpoint] = ()) -> str | None:

@@ -5,7 +5,8 @@ title, message, url or subject can't be made from the template.
 from collections.abc import Iterator
 from typing import Any, Final
 
-from domain.routes import Profile, Route, route_templates
+from domain.profiles import Profile
+from domain.routes import Route, route_templates
 from domain.sample_events import sample_payloads
 from domain.text_templates import unfilled
 

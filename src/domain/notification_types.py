@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.routes import Profile, Route, RouteTable
+from domain.profiles import Profile
+from domain.route_table import RouteTable
+from domain.routes import Route
 
 
 class NotificationType(msgspec.Struct, frozen=True):

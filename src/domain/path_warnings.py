@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from domain.conditions import described
 from domain.payload_paths import fault_in_path, values_at
-from domain.routes import Profile, Route
+from domain.profiles import Profile
+from domain.routes import Route
 from domain.sample_events import matching_payloads
 from domain.user_ids import recipients
 

@@ -5,7 +5,8 @@ from domain.deliveries import Item
 from domain.events import Event, Unreadable, as_id
 from domain.payload_paths import at_path
 from domain.protocol.plain_envelopes import make_body
-from domain.routes import Route, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import Route
 from domain.storable_text import validate_content
 from domain.streams import Content
 from domain.text_templates import fill

@@ -15,7 +15,8 @@ from domain.notification_urls import UrlRefused, fill_url
 from domain.plan_contents import broadcast_content, delivery_item, notification_content
 from domain.plans import Addressed, Broadcast, DeadLetter, LeftOut, Plan, RefusedUrl
 from domain.protocol.plain_envelopes import make_body, require_object
-from domain.routes import Route, RouteTable, fulfilled
+from domain.route_table import RouteTable
+from domain.routes import Route, fulfilled
 from domain.storable_text import validate_item
 from domain.streams import Content, SignOut, stored_bytes
 from domain.user_ids import recipients

@@ -5,7 +5,8 @@ time with the whole list, unless the route leaves the list out by naming it in `
 from collections.abc import Iterator
 
 from domain.payload_paths import EACH, at_path, first_name, steps_of
-from domain.routes import Profile, Route
+from domain.profiles import Profile
+from domain.routes import Route
 from domain.sample_events import sample_payloads
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from domain.endpoints import Endpoint
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 
 
 def reasons_to_restart(old: RouteTable, new: RouteTable, brokers: Collection[str], override: str | None) -> list[str]:

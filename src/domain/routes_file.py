@@ -16,7 +16,8 @@ from domain.input_faults import find_fault
 from domain.notification_urls import validate_url_template
 from domain.payload_paths import fault_in_path, fault_in_single_path
 from domain.preferences import MAX_TYPE_LENGTH
-from domain.routes import PUBLIC, SIGNED_IN, Profile, Route, RoutesInvalid, route_templates
+from domain.profiles import PUBLIC, SIGNED_IN, Profile
+from domain.routes import Route, RoutesInvalid, route_templates
 from domain.routes_file_format import file_format
 from domain.routes_file_places import fault_of, place_of
 from domain.source_patterns import validate_pattern

@@ -8,7 +8,8 @@ import msgspec
 
 from domain.channel_tables import ChannelTable
 from domain.endpoints import Endpoint
-from domain.routes import Profile, Route
+from domain.profiles import Profile
+from domain.routes import Route
 from domain.routes_file_keys import INTERNAL
 
 

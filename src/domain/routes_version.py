@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 
 # Hexadecimal digits: enough to distinguish all routes that one site ever has.
 LENGTH: Final = 12

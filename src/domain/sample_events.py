@@ -3,7 +3,8 @@
 import re
 
 from domain.events import own_type
-from domain.routes import Profile, Route, fulfilled
+from domain.profiles import Profile
+from domain.routes import Route, fulfilled
 from domain.source_patterns import as_regex
 
 

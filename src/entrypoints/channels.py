@@ -9,7 +9,7 @@ from adapters.mail.route_table import EmailTable
 from application.delivery.channel import Channel
 from application.delivery.dispatch_policy import DispatchPolicy
 from domain.channel_tables import ChannelTable
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from entrypoints.settings.loader import Settings, SettingsInvalid
 from entrypoints.wiring.mail import check_email, email_channel
 

@@ -18,7 +18,8 @@ from application.ports.store import Store
 from domain.deliveries import Status
 from domain.planning import plan
 from domain.preferences import Preferences
-from domain.routes import RoutesInvalid, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
 from entrypoints.channels import CHANNELS
 from entrypoints.cli.explain import explain

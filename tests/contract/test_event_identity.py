@@ -15,7 +15,7 @@ from application.ports.retention import Keep, Keeping
 from application.ports.store import Recorded, Store
 from domain.deliveries import Attempt
 from domain.planning import plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from tests.support.core import NOW, message, table
 from tests.support.stores import Stores, check_counters, kept
 

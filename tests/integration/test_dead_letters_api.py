@@ -11,7 +11,7 @@ from litestar.testing import AsyncTestClient
 from application.ports.store import Store
 from domain.broker_messages import Message
 from domain.planning import plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from entrypoints.app import create_app
 from entrypoints.settings.loader import load
 from tests.support.clients import token

@@ -18,7 +18,7 @@ from application.ports.retention import Keep, Keeping
 from application.ports.store import Recorded
 from domain.deliveries import Attempt, Delivery, Status
 from domain.planning import plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.routes_file import read_profile
 from tests.support.core import NOW, ROUTE_CHANNELS, message
 from tests.support.deliveries_0_2 import OldNode

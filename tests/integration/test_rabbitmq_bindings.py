@@ -20,7 +20,7 @@ from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.ports.bindings import Binding, NotChanged
 from application.routes_in_force import RoutesInForce
 from domain.backoff import Backoff
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.routes_file import read_profile
 from domain.routes_version import version_of
 from tests.support.core import HandClock

@@ -20,7 +20,7 @@ from application.ingest.publish import NewEvent, PublishEvents
 from application.ingest.store_plans import StoragePolicy, StorePlans
 from application.routes_in_force import RoutesInForce
 from domain.broker_messages import Message
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from tests.support.core import message, table
 from tests.support.stores import STORES, Stores, kept
 

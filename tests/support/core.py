@@ -33,7 +33,7 @@ from domain.identity import NOBODY, Identity
 from domain.planning import plan
 from domain.plans import Plan
 from domain.positions import Head
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.routes_file import read_profile
 from domain.streams import Content, Entry, SignOut, StreamName
 from entrypoints.channels import CHANNELS

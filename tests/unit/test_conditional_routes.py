@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from domain.planning import plan
 from domain.plans import Plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from tests.support.core import message, table
 
 HEAD = 'profile = "mine"\n[feeds.news]\naccess = "public"\n'

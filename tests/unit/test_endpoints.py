@@ -5,7 +5,9 @@ import pytest
 from adapters.http.routes import HTTP_ROUTES
 from application.live.addresses import addresses
 from domain.endpoints import HERALD_V1_PATHS, RESERVED_SEGMENTS
-from domain.routes import Profile, RoutesInvalid, RouteTable
+from domain.profiles import Profile
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from domain.routes_file import read_profile
 from entrypoints.profiles.backward_compatibility import compatibility
 from entrypoints.profiles.loader import SHIPPED

@@ -23,7 +23,7 @@ from application.routes_in_force import RoutesInForce
 from domain.broker_messages import Message
 from domain.caller_errors import NotFound, Unavailable
 from domain.planning import plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from tests.support.core import NOW, ROUTES, HandClock, message, table
 
 MENDED = ROUTES + '[[routes]]\nsource = "lost"\nusers = ["to"]\nenvelope = "typed"\n'

@@ -20,7 +20,7 @@ from application.routes_in_force import RoutesInForce
 from domain.broker_messages import Message
 from domain.event_limits import NO_LIMITS, Limits
 from domain.plans import Plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.streams import Entry, SignOut
 from tests.support.core import FaultyStore, HandClock, message, settle, table
 from tests.support.reading import until

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from domain.routes import RouteTable, route_templates
+from domain.route_table import RouteTable
+from domain.routes import route_templates
 from tests.support.core import shipped_table
 
 SRC: Final = Path(__file__).parents[2] / "src"

@@ -11,7 +11,7 @@ from adapters.memory.store import MemoryStore
 from application.counters import Counters
 from application.ingest.note_duplicates import DEFAULT, DuplicatesPolicy, NoteDuplicates
 from domain.planning import plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from entrypoints.cli.explain import explain
 from tests.support.core import NOW, HandClock, message, table
 

@@ -3,7 +3,9 @@
 import pytest
 
 from domain.notification_types import NotificationType, notification_types, warnings_of_unused_types
-from domain.routes import Profile, RoutesInvalid, RouteTable
+from domain.profiles import Profile
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from domain.routes_file import read_profile
 from tests.support.core import ROUTE_CHANNELS
 

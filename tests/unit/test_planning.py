@@ -15,7 +15,7 @@ from domain.planning import plan
 from domain.plans import Plan
 from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.plain_envelopes import plain_text
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.streams import Entry
 from domain.user_ids import MAX_USER_LENGTH, recipients
 from entrypoints.profiles.loader import shipped

@@ -15,7 +15,8 @@ from domain.planning import plan
 from domain.plans import Plan
 from domain.protocol.herald_v1 import sse_block
 from domain.protocol.plain_envelopes import plain_text
-from domain.routes import RoutesInvalid, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from domain.streams import Content, Entry
 from domain.user_ids import MAX_USER_LENGTH
 from entrypoints.profiles.loader import SHIPPED, load_table, read_file, shipped

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from domain.planning import plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from entrypoints.profiles.loader import read_file, shipped
 from tests.support.core import message
 

@@ -18,7 +18,8 @@ from application.ports.event_source import EventSource
 from application.ports.store import StoreUnavailable
 from application.routes_in_force import RoutesInForce
 from domain.route_changes import reasons_to_restart
-from domain.routes import RoutesInvalid, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from domain.routes_version import version_of
 from tests.support.core import table
 from tests.support.reading import until

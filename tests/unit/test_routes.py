@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from domain.routes import CACHED_SOURCES, RoutesInvalid, RouteTable
+from domain.route_table import CACHED_SOURCES, RouteTable
+from domain.routes import RoutesInvalid
 from domain.routes_file import read_profile
 from tests.support.core import ROUTE_CHANNELS
 

@@ -18,7 +18,9 @@ from domain.dead_letter_reasons import REASONS, DeadLetterReason
 from domain.input_faults import tables_in
 from domain.planning import plan
 from domain.plans import Plan
-from domain.routes import Profile, RoutesInvalid, RouteTable
+from domain.profiles import Profile
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from domain.routes_file import make_profile, parse_document
 from domain.source_patterns import as_regex
 from entrypoints.brokers import BROKER_NAMES

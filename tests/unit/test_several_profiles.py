@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from domain.routes import RoutesInvalid, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from entrypoints.profiles.loader import SHIPPED, load_table, read_file
 from entrypoints.profiles.routes_files import find_ignored_files, find_routes_files
 from entrypoints.settings.loader import SettingsInvalid, load

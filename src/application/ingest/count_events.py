@@ -8,7 +8,7 @@ import msgspec
 
 from application.counters import Counters
 from domain.plans import Plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 
 # The label of sources that no route names, and of types beyond the limits.
 OTHER: Final = "other"

@@ -29,7 +29,7 @@ from domain.broker_messages import Message
 from domain.event_limits import NO_LIMITS, Limits
 from domain.planning import plan
 from domain.plans import DeadLetter, Plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ import structlog
 from application.counters import Counters
 from application.ports.clock import Clock
 from domain.plans import Plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from domain.endpoints import Endpoint, Transport, by_path
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 
 
 class Address(msgspec.Struct, frozen=True):

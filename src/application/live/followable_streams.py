@@ -4,7 +4,7 @@ from application.hub.session_request import ConnectRequest
 from application.routes_in_force import RoutesInForce
 from domain.caller_errors import NotYours, TokenMissing, UnknownFeed
 from domain.identity import Identity
-from domain.routes import PUBLIC, SIGNED_IN
+from domain.profiles import PUBLIC, SIGNED_IN
 from domain.streams import StreamName, feed_stream, inbox_of
 
 

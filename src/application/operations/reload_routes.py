@@ -16,7 +16,8 @@ from application.ports.service import Phase, Service
 from application.ports.store import StoreUnavailable
 from application.routes_in_force import RoutesInForce
 from domain.route_changes import changed_sources, reasons_to_restart
-from domain.routes import RoutesInvalid, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from domain.routes_version import version_of
 
 log = structlog.get_logger(__name__)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 
 
 class RoutesLoader(Protocol):

@@ -16,7 +16,8 @@ from domain.plans import Plan
 from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.herald_v1 import sse_block
 from domain.protocol.plain_envelopes import plain_text, to_rfc3339
-from domain.routes import Route, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import Route
 from domain.safe_text import visible
 from domain.streams import Content, Entry, feed_stream, inbox_of
 

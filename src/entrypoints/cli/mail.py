@@ -17,7 +17,7 @@ from domain.deliveries import PlannedDelivery
 from domain.event_limits import Limits
 from domain.events import Unreadable, read_event
 from domain.planning import plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.safe_text import visible
 from entrypoints.cli.explain import NO_ID
 from entrypoints.profiles.loader import load_table

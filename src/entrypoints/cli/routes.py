@@ -12,8 +12,10 @@ from domain.endpoints import Endpoint
 from domain.missing_field_warnings import warnings_of_missing_fields
 from domain.notification_types import notification_types, warnings_of_unused_types
 from domain.path_warnings import warnings_of_paths
+from domain.profiles import Profile
 from domain.recipient_list_warnings import warnings_of_lists
-from domain.routes import Profile, Route, RoutesInvalid, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import Route, RoutesInvalid
 from domain.routes_version import version_of
 from domain.safe_text import visible
 from domain.setting_parsers import items

@@ -19,7 +19,7 @@ from adapters.sql.settings import MEMORY, SQLITE
 from adapters.sql.start_offsets import SqlStartOffsets
 from application.ports.start_offsets import StartOffsets
 from application.ports.store import StoreUnavailable
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from entrypoints.prepare_database import StartRefused, open_database
 from entrypoints.settings.loader import Settings
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.endpoints import Endpoint
-from domain.routes import Profile
+from domain.profiles import Profile
 from entrypoints.settings.loader import Settings
 
 FILE: Final = "backward_compatibility.toml"

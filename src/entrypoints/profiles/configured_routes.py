@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from domain.routes import RoutesInvalid, RouteTable
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from entrypoints.channels import OutboundChannel, check_channels
 from entrypoints.profiles.loader import load_table
 from entrypoints.settings.loader import Settings, SettingsInvalid

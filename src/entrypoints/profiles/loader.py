@@ -7,7 +7,9 @@ from typing import Final
 
 import msgspec
 
-from domain.routes import Profile, RoutesInvalid, RouteTable
+from domain.profiles import Profile
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from domain.routes_file import make_profile, parse_document
 from domain.routes_file_format import file_format
 from entrypoints.brokers import BROKER_NAMES

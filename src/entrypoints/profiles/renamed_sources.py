@@ -6,7 +6,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from domain.routes import Profile, RoutesInvalid, RouteTable
+from domain.profiles import Profile
+from domain.route_table import RouteTable
+from domain.routes import RoutesInvalid
 from domain.source_patterns import is_wildcard
 from entrypoints.settings.entrypoint_settings import ONLY_SOURCE
 

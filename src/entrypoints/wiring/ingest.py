@@ -21,7 +21,7 @@ from application.ports.event_source import EventSource
 from application.ports.start_offsets import StartOffsets
 from application.routes_in_force import RoutesInForce
 from domain.event_limits import Limits
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from entrypoints.brokers import BROKERS
 from entrypoints.settings.loader import Settings
 

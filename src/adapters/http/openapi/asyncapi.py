@@ -15,7 +15,7 @@ from domain.endpoints import Endpoint
 from domain.protocol.commands import Command
 from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode
 from domain.public_url import PublicUrl
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from domain.streams import Envelope
 
 _TEXT: Final = {"type": "string"}

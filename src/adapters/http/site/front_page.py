@@ -22,7 +22,7 @@ from adapters.http.openapi.operation_parts import also_answers, problems
 from adapters.http.request_checks import public_url_of
 from application.routes_in_force import RoutesInForce
 from domain.public_url import PublicUrl
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 
 OPERATIONS: Final = (
     {"kind": "GET", "path": "/api/v2/notifications", "for": "inboxes"},
