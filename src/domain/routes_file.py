@@ -23,7 +23,7 @@ from domain.routes_file_places import fault_of, place_of
 from domain.source_patterns import validate_pattern
 from domain.streams import validate_feed_name
 from domain.text_templates import validate_template
-from domain.titles import validate_type_title
+from domain.titles import unquoted_type, validate_type_title
 from domain.toml_documents import NotToml, parse_toml
 
 
@@ -59,6 +59,8 @@ def make_profile(
     for index, written in enumerate(_tables(document, "routes")):
         if fault := unquoted_path(written.get("when")):
             raise RoutesInvalid(f"{file}: {place_of(('routes', index), document)}: {fault}")
+    if fault := unquoted_type(document.get("types")):
+        raise RoutesInvalid(f"{file}: {fault}")
     try:
         profile = _convert(document, {table.channel: table for table in channels})
         if brokers is not None and profile.broker not in brokers:

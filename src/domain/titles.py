@@ -34,6 +34,17 @@ class TypeTitle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
+def unquoted_type(types: object) -> str | None:
+    """Returns a hint if a type with dots is not in quotes in the key `types` of a parsed routes file, so that TOML
+    reads it as tables in tables; None otherwise.
+    """
+    for type_, declared in types.items() if isinstance(types, dict) else ():
+        for key, value in declared.items() if isinstance(declared, dict) else ():
+            if isinstance(value, dict):
+                return f'types.{type_}.{key}: a type with dots needs quotes: [types."{type_}.{key}"]'
+    return None
+
+
 def validate_type_title(type_: str, declared: TypeTitle) -> str | None:
     """Returns the reason why a table `[types.<type>]` is invalid; None if it is valid."""
     if not type_ or len(type_) > MAX_TYPE_LENGTH or "\0" in type_:

@@ -297,6 +297,30 @@ class TestRoutes:
         assert f"{file}: warning: route 1 ('a.#'): inbox.title: if an event lacks {{name}}" in result.stderr
         assert "inbox.message" not in result.stderr
 
+    def test_check_lists_types_with_their_titles(self, tmp_path: Path) -> None:
+        types = '[types.t]\ntitle = "Things \\u009b"\n'
+        (file := tmp_path / "routes.toml").write_text(self.ROUTES.replace("[[", f"{types}[[", 1))
+        assert "types.t: title: contains a line break" in herald("routes", "check", str(file)).stderr
+        file.write_text(file.read_text().replace(" \\u009b", ""))
+        assert "type t: Things\n" in herald("routes", "check", str(file)).stdout
+        file.write_text(file.read_text().replace("types.t", "types.u"))
+        shown = herald("routes", "check", str(file))
+        assert "type t: T\n" in shown.stdout
+        assert f"{file}: warning: types.u: no route of this profile leads to notifications of" in shown.stderr
+
+    def test_explain_shows_the_url_or_why_there_is_none(self, tmp_path: Path) -> None:
+        inbox = 'inbox = { title = "x", url = "{link}" }\n'
+        email = 'email = { to = "m", subject = "s", template = "order_created.html" }\n'
+        (file := tmp_path / "routes.toml").write_text(self.ROUTES + inbox + email)
+        event = {"type": "t", "to": "ada", "m": "a@b.example", "link": "/ü"}
+        shown = herald("routes", "explain", str(file), "-", "--source", "a.b", input=json.dumps(event)).output
+        assert "url          /%C3%BC\n" in shown
+        assert "template order_created.html, url /%C3%BC\n" in shown
+        event["link"] = "//evil.example"
+        shown = herald("routes", "explain", str(file), "-", "--source", "a.b", input=json.dumps(event)).output
+        assert "no url       mine/1: the url is refused: it is neither an http or https URL" in shown
+        assert "\nurl " not in shown
+
     def test_check_reports_errors(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'feed = "x"\n')
         result = herald("routes", "check", str(file))

@@ -2,6 +2,8 @@
 
 import pytest
 
+from application.inbox.list_types import ListTypes
+from application.routes_in_force import RoutesInForce
 from domain.notification_types import NotificationType, notification_types, warnings_of_unused_types
 from domain.profiles import Profile
 from domain.route_table import RouteTable
@@ -47,6 +49,14 @@ def test_a_type_of_two_profiles_is_listed_once() -> None:
     assert listed(two, one) == [("paid", "Payments", ("two", "one"))]
 
 
+def test_the_list_is_that_of_the_routes_in_force() -> None:
+    routes = RoutesInForce(RouteTable((profile_of(titled("paid", "Payments") + ROUTE),)))
+    list_types = ListTypes(routes)
+    assert [one.title for one in list_types()] == ["Payments"]
+    routes.replace(RouteTable((profile_of(titled("paid", "Bills") + ROUTE),)), "v2")
+    assert [one.title for one in list_types()] == ["Bills"]
+
+
 def test_a_title_may_contain_html_which_is_text() -> None:
     title = "<img src=x onerror=alert(1)> & co"
     (one,) = notification_types(RouteTable((profile_of(titled("paid", title) + ROUTE),)))
@@ -73,7 +83,7 @@ def test_different_titles_of_two_profiles_are_refused() -> None:
         ("[types.paid]\ntitle = 5", "types.paid.title: must be text, not the number 5"),
         (
             "[types.order.paid]\ntitle = 'x'",
-            "types.order.paid: is not a key here; did you mean title? Possible keys: title",
+            'types.order.paid: a type with dots needs quotes: [types."order.paid"]',
         ),
         ("[types.paid]\ntitle = ' '", "types.paid: title: is empty"),
         (
