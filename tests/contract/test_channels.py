@@ -15,6 +15,7 @@ from application.delivery.channel import Deferred, PeerUnavailable
 from application.operations.node import Node
 from application.ports.preferences import PreferencesStore
 from application.ports.store import Store
+from application.routes_in_force import RoutesInForce
 from domain.deliveries import Status
 from domain.planning import plan
 from domain.preferences import Preferences
@@ -52,7 +53,7 @@ class Shop:
 
     async def order(self, id: str, *printers: str, source: str = "order", customer: str | None = None) -> None:
         event = {"printers": list(printers), "order_id": id, "customer": customer}
-        table = await self.container.get(RouteTable)
+        table = (await self.container.get(RoutesInForce)).table
         store = await self.container.get(Store)
         # The current time, because retention deletes deliveries that ended long ago.
         await store.record([plan(message(source, event, id, time=NOW), table)], datetime.now(UTC))
@@ -134,7 +135,7 @@ async def test_a_delivery_is_held_until_due(shop: Shop) -> None:
     await shop.order("o-1", "lobby", source="later")
     await shop.order("o-2", "lobby")
     await shop.until("sent", 2)  # the hour after NOW is in the past
-    recent = await shop.container.get(RouteTable)
+    recent = (await shop.container.get(RoutesInForce)).table
     event = message("later", {"printers": "lobby", "order_id": "o-3"}, "o-3")
     made = plan(event, recent)
     assert [(one.due_at - NOW).total_seconds() for one in made.deliveries if one.due_at] == [3_600]
