@@ -20,6 +20,7 @@ from benchmarks import (
     nodes,
     planning,
     rabbitmq,
+    reload,
     resume,
     store,
     two_nodes,
@@ -56,6 +57,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "cost-ingest": costs.ingest,
     "cost-feeds": costs.feeds,
     "planning": planning.conditions,
+    "reload": reload.latency,
 }
 
 # Benchmarks whose services may not be installed.

@@ -99,6 +99,10 @@ class Server:
             writer.close()
         return int(answer[9:12]), answer.partition(b"\r\n\r\n")[2]
 
+    def reload(self) -> None:
+        """Makes Herald read its routes files again."""
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

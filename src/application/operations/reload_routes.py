@@ -1,7 +1,9 @@
 """Reloads the routes of a running node."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -32,6 +34,10 @@ class ReloadPolicy(msgspec.Struct, frozen=True):
 
 
 DEFAULT: Final = ReloadPolicy()
+
+# While a thread reads the files, the event loop waits this long, in seconds, each time it needs the interpreter lock.
+# Python's default is 5 ms, which would delay events: the loop needs the lock several times for each.
+LOCK_WAIT_S: Final = 0.0005
 
 
 class ReloadRequests:
@@ -133,7 +139,8 @@ class ReloadRoutes(Service):
         """Returns the routes of the files and their version. Raises RoutesInvalid."""
         previous: Loaded | None = None
         for _ in range(self._policy.max_reads):
-            loaded = await asyncio.to_thread(self._read)
+            with _short_lock_waits():
+                loaded = await asyncio.to_thread(self._read)
             if loaded.equals(previous):
                 break
             previous = loaded
@@ -176,3 +183,13 @@ class ReloadRoutes(Service):
             await self._bindings.bind_added(source)
         if ended := await self._recheck_sessions():
             log.info("sessions_replaced", sessions=ended)
+
+
+@contextmanager
+def _short_lock_waits() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(LOCK_WAIT_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
