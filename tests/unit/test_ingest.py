@@ -41,10 +41,14 @@ class Rig:
         self.consumer = ConsumeEvents(self.ingest, self.source, RetryPolicy(0.001, 0.004))
 
     def ingest_with(
-        self, limits: Limits, policy: StoragePolicy | None = None, table: RouteTable = ROUTES
+        self,
+        limits: Limits,
+        policy: StoragePolicy | None = None,
+        table: RouteTable = ROUTES,
+        routes: RoutesInForce | None = None,
     ) -> IngestEvents:
         store_plans = StorePlans(self.store, HandClock(), policy or StoragePolicy())
-        routes = RoutesInForce(table)
+        routes = routes or RoutesInForce(table)
         note_duplicates = NoteDuplicates(HandClock(), self.counters)
         return IngestEvents(routes, store_plans, self.backplane, self.counters, note_duplicates, limits)
 
@@ -354,3 +358,52 @@ async def test_stopping_an_idle_consumer_is_immediate_and_idempotent(rig: Rig) -
         await rig.consumer.stop(10)
         await rig.consumer.stop(10)
     assert rig.source.closed
+
+
+# --- routes that are replaced ---------------------------------------------------------------------------------------
+
+
+def titled(title: str) -> RouteTable:
+    return table(f'profile = "x"\n[[routes]]\nsource = "direct"\nusers = ["to"]\ninbox = {{ title = "{title}" }}\n')
+
+
+async def titles(rig: Rig) -> list[str]:
+    return [str(entry.content.title) for entry in (await rig.store.arrivals("inbox:ada", 0, 100)).entries]
+
+
+async def test_a_batch_that_was_taken_before_other_routes_are_in_force_is_stored_by_the_earlier_ones(rig: Rig) -> None:
+    routes = RoutesInForce(titled("old"))
+    rig.ingest = rig.ingest_with(NO_LIMITS, routes=routes)
+    rig.consumer = ConsumeEvents(rig.ingest, rig.source, RetryPolicy(0.001, 0.004))
+    rig.store.gate.clear()
+    await rig.consumer.start()
+    try:
+        first = asyncio.create_task(rig.source.publish([direct("a")]))
+        await until(lambda: "record" in rig.did)
+        routes.replace(titled("new"), "v2")
+        second = asyncio.create_task(rig.source.publish([direct("b")]))
+        rig.store.gate.set()
+        await asyncio.gather(first, second)
+    finally:
+        await rig.consumer.stop()
+    assert await titles(rig) == ["old", "new"]
+
+
+async def test_a_batch_that_waits_for_the_store_keeps_its_routes(rig: Rig) -> None:
+    """It may have events of a source for which the new routes have none, and its duplicates are counted by route."""
+    routes = RoutesInForce(titled("old"))
+    rig.ingest = rig.ingest_with(NO_LIMITS, routes=routes)
+    rig.consumer = ConsumeEvents(rig.ingest, rig.source, RetryPolicy(0.001, 0.004))
+    rig.store.fault = StoreUnavailable("gone")
+    await rig.consumer.start()
+    try:
+        publishing = asyncio.create_task(rig.source.publish([direct("a"), direct("a")]))
+        await until(lambda: rig.consumer.fault is not None)
+        routes.replace(table('profile = "y"\n[[routes]]\nsource = "other"\nusers = ["to"]\n'), "v2")
+        rig.store.fault = None
+        await publishing
+    finally:
+        await rig.consumer.stop()
+    assert await titles(rig) == ["old"]
+    assert rig.counters.dead_letters == {}
+    assert rig.counters.duplicates_by_route == {("direct", "x/1"): 1}
