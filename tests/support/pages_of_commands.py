@@ -10,6 +10,7 @@ line, and a line with only `…` for any lines. A comment before a block says ho
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ BLOCK: Final = re.compile(
     r"(?:^<!-- (?P<marker>.+?) -->\n)?^```sh\n(?P<commands>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
-PATIENCE: Final = 60.0
+PATIENCE: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,23 @@ class Commands:
         return self.marker in ("", "repeat")
 
     def printed(self, output: str) -> bool:
-        """Whether the output is what the page says."""
+        """Whether the output is what the page says. A terminal shows no carriage returns."""
         if self.output is None:
             return True
         lines = [_pattern(line) for line in self.output.splitlines(keepends=True)]
-        return re.fullmatch("".join(lines), output) is not None
+        return re.fullmatch("".join(lines), output.replace("\r", "").removesuffix("\n") + "\n") is not None
 
 
 def _pattern(line: str) -> str:
     if line == "…\n":
         return r"(?:.*\n)*"
     return ".*".join(re.escape(part) for part in line.split("…"))
+
+
+def _replaced(text: str, changes: Mapping[str, str]) -> str:
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
 
 
 def commands(page: Path) -> list[Commands]:
@@ -60,9 +67,12 @@ def commands(page: Path) -> list[Commands]:
 
 
 class Shell:
-    """A bash that executes blocks of commands, and all processes that it started."""
+    """A bash that executes blocks of commands, and all processes that it started. `addresses` are the addresses of the
+    page with those that are used instead. After a block that fails it executes no others."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], addresses: Mapping[str, str]) -> None:
+        self._addresses = addresses
+        self._failed = False
         self._transcript = folder / "transcript.txt"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
         with self._transcript.open("wb") as output:
@@ -80,7 +90,7 @@ class Shell:
     def run(self, text: str) -> tuple[int, str]:
         """Return the exit code of the last command, and what the commands printed."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{text}\necho \"end-of-block $?\"\n".encode())
+        self._process.stdin.write(f'{text}\necho "end-of-block $?"\n'.encode())
         self._process.stdin.flush()
         deadline = time.monotonic() + PATIENCE
         while not (end := re.search(r"end-of-block (\d+)\n", self._new())):
@@ -91,21 +101,31 @@ class Shell:
         self._seen += len(self._new().encode())
         return int(end[1]), printed
 
+    @property
+    def transcript(self) -> str:
+        return self._transcript.read_text()
+
     def _new(self) -> str:
         return self._transcript.read_bytes()[self._seen :].decode()
 
     def follow(self, block: Commands) -> None:
         """Execute the block. It must succeed and print what the page says."""
+        assert not self._failed, "a block before this one failed"
+        self._failed = True
         deadline = time.monotonic() + PATIENCE
         while True:
-            code, printed = self.run(block.text)
+            code, printed = self.run(_replaced(block.text, self._addresses))
+            printed = _replaced(printed, {used: written for written, used in self._addresses.items()})
             if code == 0 and block.printed(printed):
+                self._failed = False
                 return
             waits = block.marker == "repeat" and time.monotonic() < deadline
-            assert waits, f"line {block.line}: exit code {code}\n{block.text}\nprinted:\n{printed}\nnot:\n{block.output}"
+            assert waits, (
+                f"line {block.line}: exit code {code}\n{block.text}\nprinted:\n{printed}\nnot:\n{block.output}"
+            )
             time.sleep(0.1)
 
     def close(self) -> None:
         """End the shell and everything that it started."""
-        subprocess.run(["pkill", "-KILL", "-s", str(self._process.pid)], check=False)
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(PATIENCE)
