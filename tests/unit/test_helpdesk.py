@@ -12,7 +12,7 @@ import yaml
 
 from domain.planning import plan
 from domain.plans import Plan
-from domain.routes import RouteTable
+from domain.route_table import RouteTable
 from entrypoints.profiles.loader import read_file
 from entrypoints.settings.loader import NAMES
 from tests.support.core import message
