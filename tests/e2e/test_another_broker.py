@@ -38,7 +38,7 @@ async def test_its_events_are_consumed_and_reported_in_health_and_metrics(files:
         assert list(health["checks"]) == ["store", "backplane", "memory", "lines", "draining", "mail", "tokens"]
         assert health["sources"][1]["assigned"] == ["news.*"]
         metrics = await until_http(server, "/metrics", lambda body: body["events"]["in"].get("lines") == 2, 10)
-        assert metrics["events"]["stored"] == 2
+        assert metrics["events"]["stored"] == 2, (metrics["events"], server.log)
     finally:
         assert server.stop() == 0
 
