@@ -131,6 +131,8 @@ async def metrics(
     if "text/plain" in accept or "openmetrics" in accept:
         content, media_type = await exposition.render(accept)
         return Response(content, headers={"content-type": media_type})
+    # No `await` after this: all counters of a response are of one moment.
+    waiting = await report_backlog()
     now = to_rfc3339(clock.now())
     body = {
         "node": about.node,
@@ -158,7 +160,7 @@ async def metrics(
         "pushed": counters.pushed,
         "deliveries": counters.deliveries,
         "mailAttempts": counters.mails,
-        "waiting": _waiting(await report_backlog()),
+        "waiting": _waiting(waiting),
         "routesReloads": counters.reloads,
         "sessions": {"open": len(hub.sessions), "opened": counters.sessions, "closed": counters.closes},
     }
