@@ -18,6 +18,7 @@ MAX_UNSENT_FRAMES: Final = 64
 MAX_UNSENT_CHARS: Final = 16 * 1024
 
 _SEND: Final = "herald_send"
+_WINDOW: Final = "herald_send_window"
 
 
 def with_direct_send(app: ASGIApp) -> ASGIApp:
@@ -40,6 +41,8 @@ async def _serve_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send
         await app(scope, connection.receive, connection.send)
     finally:
         del scope["state"][_SEND]
+        if (window := scope["state"].pop(_WINDOW, None)) is not None:
+            window.release()
         connection.release()
 
 
@@ -67,6 +70,10 @@ class _Connection:
         del self._receive, self._send
 
 
+def _raise_client_gone(message: Message) -> Any:
+    raise ClientGone
+
+
 class SendWindow:
     """The transport of one WebSocket under Granian (see adapters.web.socket.SocketTransport).
 
@@ -79,11 +86,18 @@ class SendWindow:
     # runtime thread.
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
-        self._send = socket.scope["state"].get(_SEND, socket.send)
+        self._send: Any = socket.scope["state"].get(_SEND, socket.send)
         self._writer = asyncio.current_task()
         self._unsent: deque[tuple[Any, int]] = deque()
         self._unsent_chars = 0
         self._sent_frames = 0
+        socket.scope["state"][_WINDOW] = self
+
+    def release(self) -> None:
+        """Removes the reference to the web server's `send` function (see `_Connection` for the reason). From now on,
+        `send` raises ClientGone."""
+        self._send = _raise_client_gone
+        self._unsent.clear()
 
     def try_send(self, frame: str) -> bool:
         if self._unsent:
