@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from application.ingest.plan_events import plan_events
+from application.ingest.plan_events import STEP_BYTES, plan_events
 from application.ports.clock import Clock, IdFactory
 from application.ports.event_publisher import EventPublisher
 from application.routes_in_force import RoutesInForce
@@ -70,7 +70,7 @@ class PublishEvents:
             if len(event.source.encode()) > MAX_SOURCE_BYTES:
                 field = f"[{index}].source" if len(events) > 1 else "source"
                 raise InvalidInput(f"The source has more than {MAX_SOURCE_BYTES} bytes.", field)
-        messages = [self._message(event) for event in events]
+        messages = await self._messages(events)
         ids = []
         make_plan = partial(plan, table=self._routes.table, limits=self._limits)
         for index, outcome in enumerate(await plan_events(messages, make_plan)):
@@ -85,6 +85,20 @@ class PublishEvents:
                 "The events were not stored in time, but may be stored later: publish them again with the same ids."
             ) from None
         return ids
+
+    async def _messages(self, events: Sequence[NewEvent]) -> list[Message]:
+        """Returns the message of each event. Lets other tasks run between groups of events, because decoding the text
+        of large payloads takes a while."""
+        messages: list[Message] = []
+        size = 0
+        for event in events:
+            message = self._message(event)
+            messages.append(message)
+            size += len(message.body or b"")
+            if size > STEP_BYTES:
+                await asyncio.sleep(0)
+                size = 0
+        return messages
 
     def _message(self, event: NewEvent) -> Message:
         attributes = {"ce_id": event.id, "ce_type": event.type}
