@@ -7,12 +7,16 @@ has, the template can't be filled, unless the placeholder ends with `|`: `{subje
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from domain.payload_paths import at_path
 from domain.verbatim_fields import VerbatimFields, can_show
 
 PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+# Maximum number of templates whose parts are cached. Templates come from routes files, so there are few of them.
+CACHED_TEMPLATES: Final = 4096
+
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
@@ -30,19 +34,16 @@ def fill(template: str, fields: VerbatimFields, encode: Callable[[str], str] | N
     """Returns the template with all placeholders replaced by values of the payload; each value is first converted by
     `encode`. Returns None if the payload has no value for one of them, because an incomplete text is useless.
     """
-    missing = False
-
-    def value(placeholder: re.Match[str]) -> str:
-        nonlocal missing
-        for path in placeholder[1].split("|"):
+    filled, placeholders = _parts(template)
+    for paths, following in placeholders:
+        for path in paths:
             text = fields.text_at(path) if path else ""
             if text is not None:
-                return text if encode is None else encode(text)
-        missing = True
-        return ""
-
-    filled = PLACEHOLDER.sub(value, template)
-    return None if missing else filled
+                break
+        else:
+            return None
+        filled += (text if encode is None else encode(text)) + following
+    return filled
 
 
 def unfilled(template: str, payload: Any) -> list[str]:
@@ -54,3 +55,13 @@ def unfilled(template: str, payload: Any) -> list[str]:
         for placeholder in dict.fromkeys(PLACEHOLDER.findall(template))
         if not any(not path or can_show(at_path(payload, path)) for path in placeholder.split("|"))
     ]
+
+
+@lru_cache(CACHED_TEMPLATES)
+def _parts(template: str) -> tuple[str, tuple[tuple[tuple[str, ...], str], ...]]:
+    """Splits a template into the text before the first placeholder, and the paths of each placeholder with the text
+    after it: `Re: {subject|title}!` becomes `("Re: ", ((("subject", "title"), "!"),))`.
+    """
+    first, *others = PLACEHOLDER.split(template)
+    placeholders = zip(others[::2], others[1::2], strict=True)
+    return first, tuple((tuple(placeholder.split("|")), text) for placeholder, text in placeholders)

@@ -34,7 +34,7 @@ def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
         return event.text
     require_object(event)
     if envelope == "flat":
-        return _without(event.text, (*omit, "broadcastTimestamp"))
+        return _without(_fields(event.text), (*omit, "broadcastTimestamp"))
     return _data(event.text, omit)
 
 
@@ -92,16 +92,14 @@ def to_rfc3339(time: datetime) -> str:
 
 
 def _data(text: str, omit: tuple[str, ...]) -> str:
-    data = bytes(_fields(text).get("data", b""))
-    if data.startswith(b"{"):
-        return _without(data, omit)
-    return _without(text, (*TYPE_FIELDS, *omit))
-
-
-def _without(text: str | bytes, names: tuple[str, ...]) -> str:
-    if not names:
-        return _compact(text)
     fields = _fields(text)
+    data = bytes(fields.get("data", b""))
+    if data.startswith(b"{"):
+        return _without(_fields(data), omit) if omit else _compact(data)
+    return _without(fields, (*TYPE_FIELDS, *omit))
+
+
+def _without(fields: dict[str, msgspec.Raw], names: tuple[str, ...]) -> str:
     for name in names:
         fields.pop(name, None)
     return _compact(_encode(fields))
