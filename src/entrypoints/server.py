@@ -24,7 +24,7 @@ from litestar import Litestar
 from adapters.sockets.send_window import with_direct_send
 from adapters.telemetry.logs import set_up_logs
 from application.operations.node import Node
-from application.operations.reload_routes import ReloadRequests
+from application.operations.reload_routes import ReloadRequests, warn_of_ignored_files
 from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
 from entrypoints.cli.welcome import kept_in, welcome
@@ -134,8 +134,7 @@ def _has_terminal() -> bool:
 def _warn(settings: Settings, descriptors: Descriptors) -> None:
     """Logs a warning for each file in a folder of routes files that is not read, and for each setting or limit that
     suits a trial of Herald but rarely production, such as HERALD_AUTH=open."""
-    for file in find_ignored_files(settings.routing.routes):
-        log.warning("routes_file_ignored", file=file, advice="remove it, or rename it to end with .toml")
+    warn_of_ignored_files(find_ignored_files(settings.routing.routes))
     if descriptors.limit < WARN_BELOW:
         log.warning(
             "few_file_descriptors",

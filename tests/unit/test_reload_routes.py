@@ -52,6 +52,7 @@ class Files:
 
     def __init__(self, *outcomes: str | Exception) -> None:
         self.outcomes = list(outcomes)
+        self.ignored: tuple[str, ...] = ()
         self.threads: set[int] = set()
         self.reads = 0
         self.entered = False
@@ -67,6 +68,9 @@ class Files:
         if isinstance(outcome, Exception):
             raise outcome
         return table(outcome)
+
+    def ignored_files(self) -> tuple[str, ...]:
+        return self.ignored
 
 
 class Source(MemoryBroker):
@@ -142,6 +146,13 @@ async def test_other_routes_are_put_in_force_and_sessions_are_checked() -> None:
     assert (line["added"], line["removed"]) == ([], [])
     assert rig.did == [("recheck", rig.routes.version)]
     assert rig.counters.reloads == {"reloaded": 1}
+
+
+async def test_files_in_a_folder_that_are_not_read_are_named_in_warnings() -> None:
+    rig = Rig(OTHER_TITLE)
+    rig.files.ignored = ("routes.d/shop.toml~",)
+    *_, line = await rig.run()
+    assert (line["event"], line["file"], line["log_level"]) == ("routes_file_ignored", "routes.d/shop.toml~", "warning")
 
 
 async def test_files_are_read_outside_the_event_loop() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -57,11 +57,13 @@ class ReloadRequests:
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """The result of reading the routes files: the routes and their version, or the reason why they are invalid."""
+    """The result of reading the routes files: the routes, their version and the files that were not read; or the reason
+    why the routes are invalid."""
 
     version: str = ""
     fault: str = ""
     table: RouteTable | None = None
+    ignored_files: tuple[str, ...] = ()
 
     def equals(self, other: "Loaded | None") -> bool:
         return other is not None and (self.version, self.fault) == (other.version, other.fault)
@@ -126,8 +128,9 @@ class ReloadRoutes(Service):
     async def __call__(self) -> None:
         """Reloads the routes once. Errors are logged, never raised."""
         try:
-            table, version = await self._load()
+            table, version, ignored_files = await self._load()
             await self._replace(table, version)
+            warn_of_ignored_files(ignored_files)
         except (RoutesInvalid, StoreUnavailable) as error:
             self._counters.reloads["refused"] += 1
             log.warning("routes_reload_refused", version=self._routes.version, error=str(error))
@@ -135,8 +138,8 @@ class ReloadRoutes(Service):
             self._counters.reloads["failed"] += 1
             log.exception("routes_reload_failed", version=self._routes.version)
 
-    async def _load(self) -> tuple[RouteTable, str]:
-        """Returns the routes of the files and their version. Raises RoutesInvalid."""
+    async def _load(self) -> tuple[RouteTable, str, tuple[str, ...]]:
+        """Returns the routes of the files, their version, and the files that were not read. Raises RoutesInvalid."""
         previous: Loaded | None = None
         for _ in range(self._policy.max_reads):
             with _short_lock_waits():
@@ -152,12 +155,12 @@ class ReloadRoutes(Service):
         reasons = reasons_to_restart(self._routes.table, loaded.table, self._brokers, self._override)
         if reasons:
             raise RoutesInvalid(f"{'; '.join(reasons)}: restart the node to apply this")
-        return loaded.table, loaded.version
+        return loaded.table, loaded.version, loaded.ignored_files
 
     def _read(self) -> Loaded:
         try:
             table = self._loader.load()
-            return Loaded(version_of(table), table=table)
+            return Loaded(version_of(table), table=table, ignored_files=self._loader.ignored_files())
         except RoutesInvalid as error:
             return Loaded(fault=str(error))
 
@@ -183,6 +186,12 @@ class ReloadRoutes(Service):
             await self._bindings.bind_added(source)
         if ended := await self._recheck_sessions():
             log.info("sessions_replaced", sessions=ended)
+
+
+def warn_of_ignored_files(files: Iterable[str]) -> None:
+    """Logs a warning for each of the files in folders of routes files that are not read."""
+    for file in files:
+        log.warning("routes_file_ignored", file=file, advice="remove it, or rename it to end with .toml")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from domain.route_table import RouteTable
 from domain.routes import RoutesInvalid
 from entrypoints.channels import OutboundChannel, check_channels
 from entrypoints.profiles.loader import load_table
+from entrypoints.profiles.routes_files import find_ignored_files
 from entrypoints.settings.loader import Settings, SettingsInvalid
 
 
@@ -24,3 +25,6 @@ class ConfiguredRoutes:
         except SettingsInvalid as error:
             raise RoutesInvalid(str(error)) from None
         return table
+
+    def ignored_files(self) -> tuple[str, ...]:
+        return find_ignored_files(self._settings.routing.routes)
