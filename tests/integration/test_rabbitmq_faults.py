@@ -308,6 +308,15 @@ class TestAlarm:
         if raised:
             await clear()
 
+    async def publish_until_blocked(self, source: RabbitSource, queue: str, reason: str) -> None:
+        """Publishes on Herald's connection, which publishes nothing itself, until RabbitMQ stops reading from it and
+        the status has this reason. RabbitMQ tells its connections of an alarm only after it is raised: it may still
+        accept the first messages."""
+        async with asyncio.timeout(20):
+            while reason not in source.status().reason:
+                await link_of(source)._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
+                await asyncio.sleep(0.05)
+
     async def test_a_consumer_works_under_an_alarm_and_reads_what_was_blocked_after_it(
         self, rabbit: RealRabbit, queue: str, alarm: Any
     ) -> None:
@@ -335,10 +344,7 @@ class TestAlarm:
             await ready(reader.source)
             link = link_of(reader.source)
             await raise_alarm()
-            # Herald publishes nothing, so the test publishes on Herald's connection: RabbitMQ then stops reading from
-            # it.
-            await link._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
-            await until(lambda: "does not read from this connection" in reader.source.status().reason, 5)
+            await self.publish_until_blocked(reader.source, queue, "does not read from this connection")
             assert not reader.source.status().ready
             await until(lambda: link_of(reader.source) not in (link, None), 15)
             await ready(reader.source)
@@ -354,8 +360,7 @@ class TestAlarm:
             await ready(reader.source)
             link = link_of(reader.source)
             await raise_alarm()
-            await link._channel.basic_publish(b"", routing_key=f"no-{queue}", wait=False)
-            await until(lambda: "low on memory" in reader.source.status().reason, 5, reader.source.status)
+            await self.publish_until_blocked(reader.source, queue, "low on memory")
             await clear()
             await ready(reader.source)
             assert link_of(reader.source) is link
