@@ -52,9 +52,9 @@ def jwt_server(start_shared_server: StartServer, postgres: Postgres) -> Server:
 @pytest.mark.parametrize(
     ("kind", "who", "phases", "examples"),
     [
-        ("open_server", None, "examples,fuzzing", 3),
+        ("open_server", None, "examples,fuzzing", 1),
         ("jwt_server", None, "fuzzing", 1),
-        ("jwt_server", {"scope": "admin"}, "examples,coverage,fuzzing", 3),
+        ("jwt_server", {"scope": "admin"}, "examples,coverage,fuzzing", 2),
     ],
     ids=["open", "nobody", "an admin"],
 )

@@ -16,7 +16,7 @@ from tests.support.clients import Stream
 from tests.support.redis import RealRedis
 from tests.support.server import Server
 
-RECONNECTS: Final = 250
+RECONNECTS: Final = 120
 
 # The longest connection in seconds; many end before they receive anything.
 LASTS: Final = 0.03

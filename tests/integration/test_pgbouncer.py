@@ -25,6 +25,9 @@ from tests.support.pgbouncer import PgBouncer
 from tests.support.postgres import Postgres
 from tests.support.stores import Stores, check_counters, direct, fill, kept, later, record, sql
 
+# More than Herald's connections (10), and than the connections of the pooler in transaction mode (3).
+USERS = 12
+
 MODES: tuple[Pooler, ...] = ("session", "transaction")
 
 LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "jit")
@@ -99,13 +102,13 @@ async def test_concurrent_reads_and_writes_through_the_pooler(
             await stores.store.ping()
 
         async with asyncio.TaskGroup() as group:
-            for number in range(30):
+            for number in range(USERS):
                 group.create_task(one(f"user-{number}"))
         await rest_of_it(stores)
 
 
 async def rest_of_it(stores: Stores) -> None:
-    assert await stores.dead_letters.count(ANY) == 30
+    assert await stores.dead_letters.count(ANY) == USERS
     assert len(await stores.dead_letters.newest(10)) == 10
     assert await stores.deliveries.claim("email", 10, 30) == ()
     queue = QueueName("/", "q")
@@ -113,8 +116,8 @@ async def rest_of_it(stores: Stores) -> None:
     assert sorted(map(len, await asyncio.gather(*renewing))) == [0] * 9 + [1]
     keep = Keep(later(0) - NOW, 5)
     pruned = await stores.retention.prune(Keeping(keep, keep, keep, keep), later(100), limit=1000)
-    assert pruned.dead_letters == 30
-    assert pruned.notifications == 30 * 21
+    assert pruned.dead_letters == USERS
+    assert pruned.notifications == USERS * 21
     await check_counters(stores)
 
 
