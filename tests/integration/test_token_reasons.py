@@ -123,6 +123,7 @@ async def test_unsigned_tokens(verifier: JwtVerifier) -> None:
         ("a.b", "is 2 instead of 3"),
         ("e30.e30.x.y.z", "it is encrypted (JWE)"),
         ("e30.e30.e30", "its first part is not a header with an algorithm"),
+        (f"{token()}?", "its second or third part is not base64url"),
         (token()[:20] + "\n" + token()[20:], "it contains spaces or line breaks"),
         (f"Bearer {token()}", "it contains spaces or line breaks"),
         (hmac_signed(HS256, b"[1]"), "it can't be decoded (DecodeError)"),

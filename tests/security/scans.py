@@ -1,6 +1,7 @@
 """Measuring the CPU time of the current thread, and texts that are expensive for careless parsers."""
 
 import gc
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,8 +32,8 @@ def garbage_as_in_a_server() -> Iterator[None]:
 
 
 def cpu_ms(act: Callable[[], Any]) -> float:
-    """Return the CPU time of the thread in ms, as the least of RUNS: other load of the machine only adds to it."""
-    return min(_once(act) for _ in range(RUNS))
+    """Return the CPU time of the thread in ms, as the median of RUNS."""
+    return statistics.median(_once(act) for _ in range(RUNS))
 
 
 def _once(act: Callable[[], Any]) -> float:

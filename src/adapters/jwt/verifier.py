@@ -132,15 +132,25 @@ class JwtVerifier:
 def _unverified_header(token: str) -> tuple[str, str | None]:
     """Returns `alg` and `kid` of the token's header, without verifying the token. Raises TokenRefused if the header
     can't be decoded or has no `alg`."""
-    header: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # of any kind: see _claims
-        header = jwt.get_unverified_header(token)
+    header = _decoded_header(token)
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
-        raise TokenRefused(
-            "not_a_jwt", has=_fault_of_form(token, "its first part is not a header with an algorithm (`alg`)")
+        # With the first part alone, the fault is in the others.
+        has_header = isinstance(_decoded_header(f"{token.partition('.')[0]}.e30.e30").get("alg"), str)
+        fault = (
+            "its second or third part is not base64url, so it was cut or changed on its way"
+            if has_header
+            else "its first part is not a header with an algorithm (`alg`)"
         )
+        raise TokenRefused("not_a_jwt", has=_fault_of_form(token, fault))
     return algorithm, header.get("kid")
+
+
+def _decoded_header(token: str) -> dict[str, Any]:
+    """Returns the header of a token, without verifying the token; an empty one if it can't be decoded."""
+    with contextlib.suppress(Exception):  # of any kind: see _claims
+        return jwt.get_unverified_header(token)
+    return {}
 
 
 def _fault_of_form(token: str, otherwise: str) -> str:

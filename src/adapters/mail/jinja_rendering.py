@@ -6,7 +6,7 @@ Mails are rendered in the child process of render_process, which limits their ti
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jinja2 import StrictUndefined, Template, TemplateNotFound, TemplateSyntaxError, nodes, pass_context
 from jinja2.exceptions import SecurityError, UndefinedError
@@ -66,6 +66,18 @@ def _finalize(_: Context, value: Any) -> Any:
     return "" if value is None else value
 
 
+class _Compiled(NamedTuple):
+    """What is known of a template that compiled. `used` are the names of the templates that it includes, imports or
+    extends, and `parent` is the one that it extends, or None. `blocks` are the blocks that it fills, `required` those
+    that the templates which extend it must fill."""
+
+    version: object
+    used: tuple[str, ...]
+    parent: str | None
+    blocks: frozenset[str]
+    required: frozenset[str]
+
+
 class Templates:
     """Renders and checks mail templates: those in the operator's folder, and the shipped ones. A file that was
     changed after it was read is read again."""
@@ -84,8 +96,7 @@ class Templates:
         self._environment.filters.update(FILTERS)
         # `lipsum` generates filler text. It is removed, because attacks on the sandbox usually begin with it.
         del self._environment.globals["lipsum"]
-        # For each template that compiled: the version of its file, and the names of the templates that it uses.
-        self._compiled: dict[str, tuple[object, tuple[str, ...]]] = {}
+        self._compiled: dict[str, _Compiled] = {}
 
     def render(self, request: Request) -> RenderedMail:
         """Returns the mail, rendered from the HTML template that the request names (such as `order.html`) and its
@@ -98,7 +109,8 @@ class Templates:
 
     def fault_in(self, name: str) -> str | None:
         """Checks, without rendering, that a template, its plain-text counterpart, and the templates that these
-        include or extend exist and compile. Returns None if they do, otherwise a text that says what is wrong."""
+        include or extend exist and compile, and that no required block is missing. Returns None if this is so,
+        otherwise a text that says what is wrong."""
         seen: set[str] = set()
         for own in (name, plain_text_name(name)):
             if self._files.find(own) is None:
@@ -107,29 +119,53 @@ class Templates:
                 self._compile(own, seen)
             except Exception as error:
                 return self._error_text(error, own)
+            if missing_block := self._missing_block(own):
+                return missing_block
         return None
+
+    def _missing_block(self, name: str) -> str | None:
+        """Returns a text that names the first block which a compiled template must fill, because a template that it
+        extends requires it, and does not fill; None if there is none."""
+        filled: frozenset[str] = frozenset()
+        chain: list[str] = [name]
+        while True:
+            template = self._compiled[chain[-1]]
+            for block in sorted(template.required - filled):
+                return f"{name}: the block {block!r} is missing, which {chain[-1]} requires"
+            filled |= template.blocks
+            if template.parent is None or template.parent in chain:
+                return None
+            chain.append(template.parent)
 
     def _compile(self, name: str, seen: set[str]) -> None:
         if name in seen:
             return
         seen.add(name)
         version = self._files.find(name)
-        known_version, used = self._compiled.get(name, (None, ()))
-        if version is None or version != known_version:
-            used = tuple(self._compile_one(name))
-            self._compiled[name] = version, used
-        for other in used:
+        template = self._compiled.get(name)
+        if template is None or version is None or version != template.version:
+            template = self._compiled[name] = self._compile_one(name, version)
+        for other in template.used:
             self._compile(other, seen)
 
-    def _compile_one(self, name: str) -> Iterator[str]:
-        """Compiles a template, and yields the names of the templates that it includes or extends."""
+    def _compile_one(self, name: str, version: object) -> _Compiled:
         source, path, _ = self._files.get_source(self._environment, name)
         tree = self._environment.parse(source, name, path)
         self._environment.compile(source, name, path)
-        for node in tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport, nodes.Include)):
-            named = getattr(node, "template")  # noqa: B009 - find_all knows the types, mypy does not
-            if isinstance(named, nodes.Const) and not getattr(node, "ignore_missing", False):
-                yield named.value
+        blocks = list(tree.find_all(nodes.Block))
+        # A template that is extended under a condition, or by a variable name, is known only when a mail is rendered.
+        parents = [
+            node.template.value
+            for node in tree.body
+            if isinstance(node, nodes.Extends) and isinstance(node.template, nodes.Const)
+        ]
+        return _Compiled(
+            version,
+            tuple(_used_by(tree)),
+            parents[0] if parents else None,
+            frozenset(block.name for block in blocks if not block.required),
+            frozenset(block.name for block in blocks if block.required),
+        )
 
     def _rendered(self, name: str, context: dict[str, Any]) -> str:
         try:
@@ -171,10 +207,18 @@ class Templates:
         return place
 
 
+def _used_by(tree: nodes.Template) -> Iterator[str]:
+    """Yields the names of the templates that a template includes, imports or extends."""
+    for node in tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport, nodes.Include)):
+        named = getattr(node, "template")  # noqa: B009 - find_all knows the types, mypy does not
+        if isinstance(named, nodes.Const) and not getattr(node, "ignore_missing", False):
+            yield named.value
+
+
 def fault_in_templates(folder: str | None, name: str, profile_templates: Sequence[Path] = ()) -> str | None:
     """Checks, without rendering, that the template `name` of a route, its plain-text counterpart, and the templates
-    that these include or extend exist and compile. Returns None if they do, otherwise a text that says what is
-    wrong."""
+    that these include or extend exist and compile, and that no required block is missing. Returns None if this is so,
+    otherwise a text that says what is wrong."""
     if not name.endswith(HTML):
         return f"{name} is not the name of an {HTML} file: the plain text beside it has the same name with {TEXT}"
     return _checked_templates(folder, tuple(profile_templates)).fault_in(name)
