@@ -22,7 +22,7 @@ BLOCK: Final = re.compile(
     r"(?:^<!-- (?P<marker>.+?) -->\n)?^```sh\n(?P<commands>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
-PATIENCE: Final = 30.0
+PATIENCE: Final = 60.0
 
 
 @dataclass(frozen=True)
