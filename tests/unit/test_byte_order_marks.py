@@ -29,7 +29,7 @@ def test_a_key_file_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
 
 def test_a_template_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
     for name in ("order.html", "order.txt"):
-        (tmp_path / name).write_bytes(BOM + b"{% include 'order_statuses.txt' %}")
+        (tmp_path / name).write_bytes(BOM + b"{% include 'base.html' %}")
     assert fault_in_templates(str(tmp_path), "order.html") is None
 
 
