@@ -5,11 +5,9 @@ connections are closed (docs/decisions, decision 3).
 """
 
 import asyncio
-import errno
 import gc
 import os
 import signal
-import socket
 import sys
 from contextlib import suppress
 from typing import Final
@@ -29,10 +27,11 @@ from domain.routes import RoutesInvalid
 from entrypoints.app import create_app
 from entrypoints.cli.welcome import kept_in, welcome
 from entrypoints.file_descriptors import BACKLOG, WARN_BELOW, Descriptors, raised_limit, share_out
+from entrypoints.listening import listening_address
 from entrypoints.prepare_database import StartRefused, prepare
 from entrypoints.profiles.routes_files import find_ignored_files
-from entrypoints.settings.entrypoint_settings import ServerSettings
 from entrypoints.settings.loader import Settings
+from entrypoints.wiring.socket_listener import SocketListeners, check_listener
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +44,8 @@ def run(settings: Settings, *, migrate: bool = False) -> int:
     reason in one line. With `migrate`, upgrades the schema of the database before the start."""
     set_up_logs(settings.logs.format, settings.logs.level, settings.node.service, settings.node.name)
     try:
-        address = listening_address(settings.server)
+        address = listening_address(settings.server.host, settings.server.port, "HERALD_PORT")
+        check_listener(settings)
         descriptors = share_out(raised_limit(), settings, BACKLOG)
         app = create_app(settings)
     except (OSError, RoutesInvalid, ValueError) as error:
@@ -66,7 +66,8 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
     reload_requests = await app.state.dishka_container.get(ReloadRequests)
-    loop.add_signal_handler(signal.SIGHUP, _hang_up, leave, reload_requests, _has_terminal())
+    listeners = await app.state.dishka_container.get(SocketListeners)
+    loop.add_signal_handler(signal.SIGHUP, _hang_up, leave, reload_requests, listeners, _has_terminal())
     leaving = asyncio.create_task(leave.wait())
     preparing = asyncio.create_task(prepare(settings, migrate=migrate))
     await asyncio.wait({preparing, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -117,13 +118,17 @@ async def _serve(app: Litestar, settings: Settings, address: str, descriptors: D
     return 0
 
 
-def _hang_up(leave: asyncio.Event, reload_requests: ReloadRequests, had_terminal: bool) -> None:
+def _hang_up(
+    leave: asyncio.Event, reload_requests: ReloadRequests, listeners: SocketListeners, had_terminal: bool
+) -> None:
     """Handles the signal SIGHUP: sets `leave`, which stops Herald, if Herald was started in a terminal that is now
-    closed. Otherwise requests a reload of the routes."""
+    closed. Otherwise requests a reload of the routes, and reads the certificates of the listeners again."""
     if had_terminal and not _has_terminal():
         leave.set()
-    else:
-        reload_requests.add()
+        return
+    reload_requests.add()
+    for listener in listeners.all:
+        listener.reload_certificate()
 
 
 def _has_terminal() -> bool:
@@ -179,32 +184,3 @@ def _tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
-
-
-def listening_address(server: ServerSettings) -> str:
-    """Returns the IP address to listen on: the one that HERALD_HOST resolves to; an IPv4 address if there are several.
-
-    Raises OSError if HERALD_HOST does not resolve, or if the address and port can't be used, for example because
-    another process listens there.
-    """
-    try:
-        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "this is not a host name"
-        raise OSError(f"HERALD_HOST is {server.host!r}, which resolves to no address: {reason}") from None
-    family, _, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
-    address = str(where[0])
-    if "%" in address:
-        raise OSError(f"HERALD_HOST is {server.host!r}: addresses with a zone (%) are not supported")
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, server.port))
-        except OSError as error:
-            where_to = f"{server.host}:{server.port}"
-            if error.errno == errno.EADDRINUSE:
-                raise OSError(
-                    f"{where_to} is in use: stop the process that listens there, or set HERALD_PORT"
-                ) from None
-            raise OSError(f"HERALD_HOST: can't listen on {where_to}: {error.strerror}") from None
-    return address

@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from entrypoints.server import listening_address
-from entrypoints.settings.entrypoint_settings import ServerSettings
+from entrypoints.listening import listening_address
 from tests.e2e.conftest import StartServer
 from tests.support.service import free_port
 
@@ -27,7 +26,7 @@ def test_a_host_name_is_resolved_and_listened_on(start_server: StartServer, host
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a b", "x" * 70, "[::1]", "::1%lo", "203.0.113.1"])
 def test_a_host_that_cannot_be_listened_on_is_named(host: str) -> None:
     with pytest.raises(OSError, match=r"^HERALD_HOST") as refused:
-        listening_address(ServerSettings(host=host, port=free_port()))
+        listening_address(host, free_port(), "HERALD_PORT")
     assert host in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
 

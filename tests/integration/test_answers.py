@@ -7,7 +7,8 @@ import pytest
 import pytest_asyncio
 from litestar.testing import AsyncTestClient
 
-from adapters.http.middleware.url_and_header_limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from adapters.http.middleware.url_and_header_limits import MAX_HEADER_BYTES
+from adapters.web.request_limits import MAX_TARGET_BYTES
 from tests.support.app import in_process
 from tests.support.clients import token
 from tests.support.server import SECRET

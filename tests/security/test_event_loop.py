@@ -15,9 +15,10 @@ import pytest
 from aiokafka import ConsumerRecord
 from litestar import _parsers
 
-from adapters.http.middleware.url_and_header_limits import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from adapters.http.middleware.url_and_header_limits import MAX_HEADER_BYTES
 from adapters.http.request_bodies import SMALL_BODY_BYTES
 from adapters.kafka.records import message_of
+from adapters.web.request_limits import MAX_TARGET_BYTES
 from adapters.web.socket import MAX_FRAME_LENGTH
 from application.ports.event_publisher import EventPublisher
 from domain.broker_messages import Message

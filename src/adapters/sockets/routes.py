@@ -4,7 +4,6 @@ and event streams."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from dishka.integrations.litestar import FromDishka, inject, inject_websocket
 from litestar import Request, Response, WebSocket, get, websocket
@@ -16,6 +15,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from adapters.sockets.event_stream import StreamGate
 from adapters.sockets.litestar_socket import LitestarSocket
+from adapters.web.find_address import user_in_url
 from adapters.web.refusals import NOT_FOUND
 from adapters.web.serve_socket import SocketGate
 from application.live.addresses import Address
@@ -161,9 +161,7 @@ def _user_in_url(connection: ASGIConnection[Any, Any, Any, Any], address: Addres
     """Returns the user id in the path or the query of a connection; None if the address has no parameter for it, or the
     query lacks it. Raises NotFoundException if the path has more segments than the address, because a slash in a user
     id must be written as `%2F`."""
-    if address.path_parameter is None:
-        return connection.query_params.get(address.query_parameter) if address.query_parameter else None
-    segments = connection.scope["raw_path"].removesuffix(b"/").split(b"/")
-    if len(segments) != address.path.count("/") + 1:
+    path = connection.scope["raw_path"]
+    if address.path_parameter is not None and path.removesuffix(b"/").count(b"/") != address.path.count("/"):
         raise NotFoundException
-    return unquote_to_bytes(segments[-1]).decode(errors="replace")
+    return user_in_url(address, path, connection.query_params)

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from adapters.web.request_limits import MAX_TARGET_BYTES
 from application.ports.store import StoreUnavailable
 from domain import caller_errors
 from domain.protocol.herald_v1 import CloseCode, CloseReason
@@ -45,6 +46,18 @@ NOT_FOUND: Final = HandshakeRefusal(404, "not_found", "Not found", "There is no 
 ORIGIN_REFUSED: Final = HandshakeRefusal(
     403, "origin_refused", "Origin refused", "Pages of this origin may not connect."
 )
+HOST_REFUSED: Final = HandshakeRefusal(
+    421, "host_refused", "Host refused", "This server does not accept requests for this host."
+)
+ADDRESS_TOO_LONG: Final = HandshakeRefusal(
+    414,
+    "address_too_long",
+    "Address too long",
+    f"The path and the query may have at most {MAX_TARGET_BYTES} bytes together.",
+)
+HEADERS_TOO_LARGE: Final = HandshakeRefusal(
+    431, "headers_too_large", "Headers too large", "The request line and the headers are larger than this port accepts."
+)
 DRAINING: Final = HandshakeRefusal(503, "draining", "Draining", caller_errors.Draining.text, RETRY_ELSEWHERE_S)
 NODE_FULL: Final = HandshakeRefusal(
     503,
@@ -53,6 +66,14 @@ NODE_FULL: Final = HandshakeRefusal(
     "This node has the maximum number of WebSockets that its limit of open files allows: connect again.",
     RETRY_ELSEWHERE_S,
 )
+
+
+def invalid_handshake(detail: str) -> HandshakeRefusal:
+    return HandshakeRefusal(400, "invalid_request", "Invalid request", detail)
+
+
+def upgrade_required(detail: str) -> HandshakeRefusal:
+    return HandshakeRefusal(426, "upgrade_required", "Upgrade required", detail)
 
 
 def too_many(error: caller_errors.TooManyRequests | caller_errors.TooManyAnonymous) -> HandshakeRefusal:

@@ -12,6 +12,7 @@ class Phase(IntEnum):
     DELIVERY = 3  # deliveries are sent through their channels
     PREPARATION = 4  # work that must be done before events are consumed
     INGEST = 5  # events are consumed and stored
+    CLIENTS = 6  # clients are accepted at a listener beside the HTTP server
 
 
 class Service(Protocol):

@@ -7,6 +7,7 @@ import msgspec
 
 from adapters.jwt.settings import JwtSettings
 from adapters.mail.settings import MailSettings, SmtpSettings
+from adapters.picows.settings import SocketListenerSettings
 from adapters.redis.settings import RedisSettings
 from adapters.sql.settings import DatabaseSettings
 from adapters.telemetry.settings import LogSettings
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     routing: RoutingSettings
     server: ServerSettings
     web: WebSettings
+    sockets: SocketListenerSettings
     jwt: JwtSettings
     brokers: Mapping[str, Section]
     database: DatabaseSettings

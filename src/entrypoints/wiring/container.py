@@ -39,6 +39,7 @@ from entrypoints.wiring.mail import MailFolderReading
 from entrypoints.wiring.node import NodeLists
 from entrypoints.wiring.node_connections import nodes
 from entrypoints.wiring.reload import Reload
+from entrypoints.wiring.socket_listener import SecondListener
 from entrypoints.wiring.storage import storage
 from entrypoints.wiring.web_access import Web
 
@@ -130,6 +131,7 @@ def make_container(
         Ingest(),
         UseCases(),
         Web(),
+        SecondListener(),
         Reload(),
         NodeLists(),
         *overrides,

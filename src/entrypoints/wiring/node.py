@@ -18,6 +18,7 @@ from application.operations.reload_routes import ReloadRoutes
 from application.ports.clock import Clock
 from application.ports.health_check import HealthCheck
 from application.ports.service import Service
+from entrypoints.wiring.socket_listener import SocketListeners
 
 
 class NodeLists(Provider):
@@ -43,6 +44,7 @@ class NodeLists(Provider):
         keep_bindings: KeepBindings,
         consumers: Sequence[ConsumeEvents],
         reload_routes: ReloadRoutes,
+        listeners: SocketListeners,
     ) -> Sequence[Service]:
         """Returns the services of the node. Services of the same phase start in this order."""
         return [
@@ -53,6 +55,7 @@ class NodeLists(Provider):
             keep_bindings,
             *consumers,
             reload_routes,
+            *listeners.all,
         ]
 
     @provide

@@ -158,6 +158,16 @@ _KINDS: Final = (
         "Use fewer filters, and send a token in the `Authorization` header.",
     ),
     Kind(
+        "upgrade_required",
+        426,
+        "Upgrade required",
+        "The port of the second WebSocket listener (HERALD_SOCKET_PORT) received a request that is no WebSocket"
+        " handshake of version 13.",
+        "Send HTTP requests to the main port (HERALD_PORT). If a proxy is in front, pass on the headers `Upgrade` and"
+        " `Connection`.",
+        only_sessions=True,
+    ),
+    Kind(
         "headers_too_large",
         431,
         "Headers too large",

@@ -9,16 +9,11 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.errors.early_refusals import refuse
 from adapters.http.errors.exception_handlers import problem
+from adapters.web.request_limits import MAX_PARAMETERS, MAX_TARGET_BYTES
 
-# The maximum size of path and query together, and of the names and values of all headers together. Granian has higher
-# limits, beyond which it responds without a body: 65,534 bytes for path and query, 100 headers, and 400 KB for all
-# headers together.
-MAX_TARGET_BYTES: Final = 16 * 1024
+# The maximum size of the names and values of all headers together. Granian has higher limits, beyond which it responds
+# without a body: 100 headers, and 400 KB for all headers together.
 MAX_HEADER_BYTES: Final = 64 * 1024
-
-# Maximum number of query parameters. Litestar caches the last 1,024 queries with their parameters. If each query had
-# thousands of parameters, the cache would take 0.6 GB.
-MAX_PARAMETERS: Final = 100
 
 
 class LimitRequestSize(ASGIMiddleware):

@@ -1,0 +1,323 @@
+"""One WebSocket of picows, with the interface that SocketGate needs."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not public: a test holds it
+
+from adapters.picows.frames import FrameCache
+from adapters.picows.incoming import Incoming
+from adapters.picows.request_head import RequestHead
+from adapters.picows.send_buffer import SendBuffer, Writes
+from adapters.web.refusals import HandshakeRefusal
+from adapters.web.socket import ClientGone
+from domain.public_url import PublicUrl
+
+# The initial size of the read buffer of a connection in bytes: the least that picows supports. It grows for a frame
+# that needs more.
+READ_BUFFER_BYTES: Final = 2048
+
+# With TLS, the write buffer of a connection may hold this many bytes before its sessions wait.
+MAX_TLS_BUFFER_BYTES: Final = 16 * 1024
+
+# After its close frame or its refusal, a connection is aborted if the client has not closed it within this time.
+CLOSE_TIMEOUT_S: Final = 1.0
+
+# Checks without anything received, after which a client is sent a ping, and after which its connection is aborted.
+PING_AFTER: Final = 2
+GONE_AFTER: Final = 4
+
+
+class _NoLog:
+    """The log of picows, which has a line for each connection. What operators need is logged by SocketGate."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        return False
+
+    def log(self, *_: Any, **__: Any) -> None:
+        return
+
+    debug = info = warning = error = exception = log
+
+
+_NO_LOG: Final = _NoLog()
+
+
+class _Protocol(WSProtocol):  # type: ignore[misc]  # picows has no types for this class
+    """The protocol of picows, which reports the bytes that arrive."""
+
+    def __init__(self, socket: "PicowsSocket", response: WSUpgradeResponse) -> None:
+        def listener(_: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+            return WSUpgradeResponseWithListener(response, socket)
+
+        super().__init__(
+            None,  # host and port: only for clients
+            None,  # path: only for clients
+            False,  # is_client_side
+            listener,
+            _NO_LOG,
+            True,  # disconnect_on_exception
+            None,  # websocket_handshake_timeout: the handshake is complete
+            False,  # enable_auto_ping: it has a task for each connection
+            20,  # auto_ping_idle_timeout, unused
+            20,  # auto_ping_reply_timeout, unused
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            True,  # enable_auto_pong
+            1 << 40,  # max_frame_size: Incoming limits messages as they arrive
+            None,  # extra_headers: only for clients
+            READ_BUFFER_BYTES,
+        )
+        self._socket = socket
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._socket.arriving(nbytes)
+        super().buffer_updated(nbytes)
+        self._socket.arrived()
+
+
+class _Discard(asyncio.Protocol):
+    """The protocol of a connection after a message that was too large: what arrives is discarded."""
+
+    def __init__(self, socket: "PicowsSocket") -> None:
+        self._socket = socket
+
+    def data_received(self, data: bytes) -> None:
+        self._socket.incoming.activity()
+
+    def pause_writing(self) -> None:
+        self._socket.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._socket.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._socket.end()
+
+
+class PicowsSocket(WSListener):
+    """One WebSocket of the second listener (see adapters.web.socket.Socket), from the request of its handshake.
+
+    `transport` is the connection, whose reading is paused until the handshake is answered. `rest` is what arrived after
+    the request.
+    """
+
+    def __init__(
+        self,
+        head: RequestHead,
+        rest: bytes,
+        transport: asyncio.Transport,
+        cache: FrameCache,
+        writes: Writes,
+        public_url: PublicUrl,
+    ) -> None:
+        self.handshake = head.handshake
+        self.incoming = Incoming()
+        self.paused = False  # the kernel accepts no more at the moment
+        self.waiting_bytes = 0
+        self._key = head.key
+        self._rest = rest
+        self._connection = transport
+        self._websocket: WSTransport | None = None
+        self._cache = cache
+        self._writes = writes
+        self._public_url = public_url
+        self._waiting: list[bytes] = []
+        self._written_bytes = 0
+        self._writer: asyncio.Future[None] | None = None
+        self._silent_checks = 0
+        self._reading_paused = False
+        self._discards = False
+
+    # --- adapters.web.socket.Socket --------------------------------------------------------------------------------
+
+    async def refuse(self, refusal: HandshakeRefusal) -> None:
+        respond(self._connection, refusal, self._public_url)
+
+    async def accept(self, subprotocol: str | None) -> None:
+        if self._connection.is_closing():
+            raise ClientGone
+        headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
+        protocol = _Protocol(self, WSUpgradeResponse.create_101_response(headers))
+        transport = self._connection
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        # Without TLS, `pause_writing` is called as soon as the kernel does not accept everything.
+        is_tls = transport.get_extra_info("ssl_object") is not None
+        transport.set_write_buffer_limits(high=MAX_TLS_BUFFER_BYTES if is_tls else 0)
+        # picows parses and keeps a request of its own. It gets one that has only what it needs.
+        head = (
+            "GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {self._key}\r\n\r\n"
+        )
+        rest, self._rest = self._rest, b""
+        _feed(protocol, head.encode() + rest)
+        if not self._reading_paused and not transport.is_closing():
+            transport.resume_reading()
+
+    async def receive(self) -> str | bytes:
+        message = await self.incoming.receive()
+        if self._reading_paused and not self.incoming.is_full and not self.is_gone:
+            self._reading_paused = False
+            self._connection.resume_reading()
+        return message
+
+    def transport(self) -> SendBuffer:
+        self.incoming.session_opened()
+        return SendBuffer(self)
+
+    async def close(self, code: int, reason: str, last_frame: str | None) -> None:
+        if self.is_gone or self._websocket is None:
+            raise ClientGone
+        if last_frame is not None:
+            self.add_frame(last_frame)
+        self.write_waiting()
+        self._websocket.send_close(code, reason.encode())  # type: ignore[arg-type]  # any number is possible
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+
+    # --- picows.WSListener -----------------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._websocket = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        self.incoming.unfinished = frame.tail_size
+        kind = frame.msg_type
+        if kind == WSMsgType.CLOSE:
+            if not transport.is_close_frame_sent:
+                code = frame.get_close_code()
+                transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code, frame.get_close_message())
+            transport.disconnect()
+            self.incoming.end()
+        elif kind not in (WSMsgType.PING, WSMsgType.PONG) and not self.incoming.too_large:
+            self.incoming.add(frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.end()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        self._wake_writer()
+
+    # --- called by the protocols and the listener ------------------------------------------------------------------
+
+    @property
+    def is_gone(self) -> bool:
+        return self.incoming.gone
+
+    def arriving(self, size: int) -> None:
+        self._silent_checks = 0
+        self.incoming.unfinished += size
+
+    def arrived(self) -> None:
+        """Checks what has arrived: ends the reading if a message is too large, and pauses it if many messages wait."""
+        incoming = self.incoming
+        if incoming.gone:
+            return
+        if incoming.too_large or not incoming.check_size():
+            if not self._discards and not self._connection.is_closing():
+                self._discards = True
+                self._connection.pause_reading()
+                self._connection.set_protocol(_Discard(self))
+                self._connection.resume_reading()
+        elif incoming.is_full and not self._reading_paused:
+            self._reading_paused = True
+            self._connection.pause_reading()
+
+    def check_alive(self) -> None:
+        """Sends a ping if nothing has arrived for PING_AFTER calls, and aborts the connection after GONE_AFTER calls. A
+        plain client is sent nothing else while there are no events, so that its loss would go unnoticed."""
+        if self._websocket is None:
+            return
+        self._silent_checks += 1
+        if self._silent_checks >= GONE_AFTER:
+            self.abort()
+        elif self._silent_checks == PING_AFTER and not self.paused:
+            self._websocket.send_ping()
+
+    def abort(self) -> None:
+        self._connection.abort()
+
+    def end(self) -> None:
+        self.incoming.end()
+        self._waiting.clear()
+        self.waiting_bytes = 0
+        self._wake_writer()
+
+    # --- called by SendBuffer and Writes ---------------------------------------------------------------------------
+
+    def add_frame(self, text: str) -> None:
+        frame = self._cache.frame(text)
+        if not self._waiting:
+            self._writes.add(self)
+        self._waiting.append(frame)
+        self.waiting_bytes += len(frame)
+
+    def write_waiting(self) -> None:
+        if not self._waiting or self.is_gone:
+            return
+        frames, self._waiting = self._waiting, []
+        self._written_bytes += self.waiting_bytes
+        self.waiting_bytes = 0
+        self._connection.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if not self.paused:
+            self._wake_writer()
+
+    def accepted_bytes(self) -> int:
+        return self._written_bytes - self._connection.get_write_buffer_size()
+
+    async def wait_for_write(self) -> None:
+        """Waits until waiting frames were written, or the kernel accepts more. Raises ClientGone."""
+        if self.is_gone:
+            raise ClientGone
+        self._writer = asyncio.get_running_loop().create_future()
+        try:
+            await self._writer
+        finally:
+            self._writer = None
+        if self.is_gone:
+            raise ClientGone
+
+    def _wake_writer(self) -> None:
+        if self._writer is not None and not self._writer.done():
+            self._writer.set_result(None)
+
+
+def respond(transport: asyncio.Transport, refusal: HandshakeRefusal, public_url: PublicUrl) -> None:
+    """Sends an HTTP error response instead of accepting a handshake, and closes the connection when the client has done
+    so, or after CLOSE_TIMEOUT_S."""
+    body = refusal.body(public_url)
+    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in refusal.headers(body)]
+    lines += [b"cache-control: no-store", b"connection: close"]
+    if refusal.status == HTTPStatus.UPGRADE_REQUIRED:
+        lines += [b"upgrade: websocket", b"sec-websocket-version: 13"]
+    transport.write(b"\r\n".join([*lines, b"", body]))
+    # Closing at once, with unread bytes of the request, would reset the connection: the response might be lost.
+    transport.resume_reading()
+    asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
+
+
+def _feed(protocol: Any, data: bytes) -> None:
+    """Passes bytes to a buffered protocol as if they had arrived."""
+    rest = memoryview(data)
+    while rest:
+        buffer = protocol.get_buffer(-1)
+        size = min(len(buffer), len(rest))
+        buffer[:size] = rest[:size]
+        protocol.buffer_updated(size)
+        rest = rest[size:]
