@@ -16,6 +16,9 @@ from websockets.exceptions import ConnectionClosed
 from tests.support.clients import closed, connect, every, frame, never_reading, objects, publish, stream, until_http
 from tests.support.server import Server
 
+# The tests of this module run at both listeners for WebSockets.
+LISTENERS = ("main", "second")
+
 # More than fits into the buffers of the kernel for a client that reads nothing.
 MESSAGES = 150
 
@@ -119,6 +122,7 @@ async def test_a_client_that_stops_within_a_frame_still_receives(dev_server: Ser
         writer.close()
 
 
+@pytest.mark.http_only
 async def test_aborted_event_streams_are_detected(dev_server: Server) -> None:
     async with httpx.AsyncClient(base_url=dev_server.url) as client:
 

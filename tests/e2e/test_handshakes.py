@@ -15,6 +15,9 @@ from tests.support.clients import closed, connect, frame, publish, stream, token
 from tests.support.reading import until
 from tests.support.server import SECRET, Server
 
+# The tests of this module run at both listeners for WebSockets.
+LISTENERS = ("main", "second")
+
 USERS = "/ws/v2/notification-service/notifications/users"
 PUBLISHER = token("publisher", scope="events:publish")
 

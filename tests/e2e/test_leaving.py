@@ -18,6 +18,9 @@ from tests.support.listening import HERALD
 from tests.support.reading import until
 from tests.support.server import SECRET, Server
 
+# The tests of this module run at both listeners for WebSockets.
+LISTENERS = ("main", "second")
+
 
 @pytest.mark.parametrize(("how", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
 async def test_every_client_is_notified_of_a_shutdown(start_server: Any, how: signal.Signals, group: bool) -> None:
@@ -43,6 +46,7 @@ async def test_every_client_is_notified_of_a_shutdown(start_server: Any, how: si
             await client.get("/health/live")
 
 
+@pytest.mark.http_only
 def test_sighup_without_a_terminal_reloads_the_routes(dev_server: Server) -> None:
     assert dev_server.process is not None
     dev_server.process.send_signal(signal.SIGHUP)
@@ -51,6 +55,7 @@ def test_sighup_without_a_terminal_reloads_the_routes(dev_server: Server) -> Non
     dev_server.wait_for("/health/ready")
 
 
+@pytest.mark.http_only
 def test_closing_the_terminal_stops_the_server() -> None:
     """A remaining server would keep its port from the next one."""
     terminal, own = os.openpty()
@@ -128,6 +133,7 @@ def herald(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[st
     return subprocess.run([HERALD, *command], env=environ, capture_output=True, text=True, timeout=20, check=False)
 
 
+@pytest.mark.http_only
 def test_an_invalid_setting_refuses_the_start_without_a_traceback() -> None:
     refused = herald({"HERALD_JWT_SECRET": "short"}, "serve")
     assert refused.returncode == 2
@@ -137,6 +143,7 @@ def test_an_invalid_setting_refuses_the_start_without_a_traceback() -> None:
     assert "short" not in line.replace("shorter", "").replace("too short", "")
 
 
+@pytest.mark.http_only
 def test_an_error_in_a_routes_file_names_the_file_and_field(tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_text("profile = 'x'\n[[routes]]\nsource = 'a'\nfeed = 'f'\nenvelop = 'raw'\n[feeds.f]\n")
@@ -148,6 +155,7 @@ def test_an_error_in_a_routes_file_names_the_file_and_field(tmp_path: Path) -> N
     assert "envelop" in line
 
 
+@pytest.mark.http_only
 def test_a_port_in_use_refuses_the_start(dev_server: Server) -> None:
     again = herald({"HERALD_PORT": str(dev_server.port)}, "dev")
     assert again.returncode == 2

@@ -10,6 +10,9 @@ import pytest
 from tests.support.clients import connect, frame, objects, publish, stream
 from tests.support.server import Server
 
+# The tests of this module run at both listeners for WebSockets.
+LISTENERS = ("main", "second")
+
 
 async def hello(socket: Any, resume: Any = None) -> Any:
     await socket.send(json.dumps({"resume": resume or {}}))
@@ -59,6 +62,7 @@ async def test_herald_v1_resumes(dev_server: Server, how: str) -> None:
         assert [entry["data"] for entry in received if entry.get("stream") == "market"] == [{"regime": user}]
 
 
+@pytest.mark.http_only
 async def test_event_streams_resume_after_every_single_event(dev_server: Server) -> None:
     user = str(uuid.uuid4())
     async with stream(dev_server, f"?user_id={user}") as events:

@@ -21,6 +21,11 @@ PATIENCE: Final = 30.0
 SECRET: Final = "a secret for tests, as long as RFC 7518 wants"
 
 
+# The listener at which tests connect their WebSockets: `main`, or `second` for that of HERALD_SOCKET_PORT. The fixture
+# `listener` of the end-to-end tests sets it for a module.
+LISTENER_OF_TESTS = os.environ.get("TEST_LISTENER", "main")
+
+
 class Server:
     """One `herald dev` or `herald serve` on a free port, with a folder of its own: `database` is its database, whose
     tables exist already, unless `env` sets DATABASE_URL; `mails` has its mails unless `env` sets SMTP_HOST. `prefix` is
@@ -38,7 +43,8 @@ class Server:
     ):
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.ws_url = f"ws://127.0.0.1:{self.port}"
+        second = {"HERALD_SOCKET_PORT": str(free_port())} if LISTENER_OF_TESTS == "second" else {}
+        self.ws_url = f"ws://127.0.0.1:{second.get('HERALD_SOCKET_PORT', self.port)}"
         self._command = [*prefix, str(Path(sys.executable).with_name("herald")), *command]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
         own = Path(tempfile.mkdtemp(prefix="herald-"))
@@ -51,6 +57,7 @@ class Server:
             "HERALD_MAIL_FOLDER": str(self.mails),
             # Writes bytecode, because a start without it takes four times as long.
             "PYTHONDONTWRITEBYTECODE": "",
+            **second,
             **(env or {}),
         }
         if "DATABASE_URL" not in (env or {}):
