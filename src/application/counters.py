@@ -44,7 +44,7 @@ class Counters:
         self.acknowledge_failures = 0
         self.pushed: Counter[str] = Counter()  # objects sent to clients, by transport
         self.deliveries: Counter[str] = Counter()  # deliveries created, by their first status
-        self.sessions: Counter[str] = Counter()  # sessions opened, by endpoint
+        self.sessions: Counter[tuple[str, str]] = Counter()  # sessions opened, by endpoint and listener
         self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` if the client left
         self.attempts: dict[str, Counter[str]] = {}  # attempts at deliveries, by channel and result
         self.pruned: Counter[str] = Counter()  # rows deleted, by kind: notification, broadcast, dead_letter, delivery

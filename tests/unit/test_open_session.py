@@ -115,7 +115,7 @@ async def test_sessions_are_counted_by_endpoint(node: Node) -> None:
     await node.open()
     await node.open(endpoint=STREAM)
     await node.open("ada", endpoint=STREAM)
-    assert node.counters.sessions == {"trading": 1, "products": 2}
+    assert node.counters.sessions == {("trading", "main"): 1, ("products", "main"): 2}
 
 
 # --- endpoints ------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Health and metrics of this node. The JSON responses also have the fields of the services that Herald replaces, so
 that their monitoring can stay as it is."""
 
+from collections import Counter
 from typing import Any, Final
 
 import msgspec
@@ -162,7 +163,7 @@ async def metrics(
         "mailAttempts": counters.mails,
         "waiting": _waiting(waiting),
         "routesReloads": counters.reloads,
-        "sessions": {"open": len(hub.sessions), "opened": counters.sessions, "closed": counters.closes},
+        "sessions": {"open": len(hub.sessions), "opened": _sessions_by_endpoint(counters), "closed": counters.closes},
     }
     return Response(body)
 
@@ -194,3 +195,10 @@ def _waiting(waiting: Waiting | None) -> dict[str, Any] | None:
 
 def _event_streams(hub: Hub) -> int:
     return sum(1 for session in hub.sessions if session.view.transport == "sse")
+
+
+def _sessions_by_endpoint(counters: Counters) -> dict[str, int]:
+    opened: Counter[str] = Counter()
+    for (endpoint, _), count in counters.sessions.items():
+        opened[endpoint] += count
+    return opened

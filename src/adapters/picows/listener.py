@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from adapters.picows.frames import FrameCache
@@ -24,15 +25,22 @@ from domain.public_url import PublicUrl
 
 log = structlog.get_logger(__name__)
 
-# Within this time a client must have sent its request. The same as for the first frame with a token.
-HANDSHAKE_TIMEOUT_S: Final = 5.0
 
-# A connection from which nothing has arrived is pinged after 20 to 40 s and aborted after 60 to 80 s: see
-# PicowsSocket.check_alive.
-CHECK_INTERVAL_S: Final = 20.0
+class ListenerPolicy(msgspec.Struct, frozen=True):
+    """Timings of the second listener.
 
-# Number of connections that are checked without a pause for other tasks.
-CHECK_BATCH: Final = 500
+    A client must have sent its request within `handshake_timeout_s`, as long as for the first frame with a token. Every
+    `check_interval_s`, plain clients are checked (see PicowsSocket.check_alive): one from which nothing has arrived is
+    sent a ping after 20 to 40 s, and its connection is aborted after 60 to 80 s. `check_batch` of them are checked
+    without a pause for other tasks.
+    """
+
+    handshake_timeout_s: float = 5.0
+    check_interval_s: float = 20.0
+    check_batch: int = 500
+
+
+DEFAULT: Final = ListenerPolicy()
 
 
 def load_certificate(settings: SocketListenerSettings) -> ssl.SSLContext | None:
@@ -66,6 +74,7 @@ class SocketListener(Service):
         settings: SocketListenerSettings,
         host: str,
         backlog: int,
+        policy: ListenerPolicy = DEFAULT,
     ) -> None:
         """`host` is the IP address to listen on, `backlog` the number of connections that may wait there. Raises
         ValueError if the certificate can't be read."""
@@ -77,6 +86,7 @@ class SocketListener(Service):
         self._settings = settings
         self._host = host
         self._backlog = backlog
+        self.policy = policy
         self._tls = load_certificate(settings)
         self._cache = FrameCache()
         self._writes = Writes()
@@ -92,7 +102,7 @@ class SocketListener(Service):
             backlog=self._backlog,
             reuse_port=True,
             ssl=self._tls,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self._tls else None,
+            ssl_handshake_timeout=self.policy.handshake_timeout_s if self._tls else None,
         )
         self._checking = asyncio.create_task(self._check_alive(), name=self.name)
         log.info("socket_listener_started", host=self._host, port=self._settings.port, tls=self._tls is not None)
@@ -149,10 +159,10 @@ class SocketListener(Service):
 
     async def _check_alive(self) -> None:
         while True:
-            await asyncio.sleep(CHECK_INTERVAL_S)
+            await asyncio.sleep(self.policy.check_interval_s)
             plain = [socket for socket in self._serving.values() if not socket.handshake.has_protocol]
             for number, socket in enumerate(plain):
-                if number % CHECK_BATCH == 0:
+                if number % self.policy.check_batch == 0:
                     await asyncio.sleep(0)
                 socket.check_alive()
 
@@ -169,7 +179,8 @@ class _Request(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport: asyncio.Transport = transport
-        self._timer = asyncio.get_running_loop().call_later(HANDSHAKE_TIMEOUT_S, transport.abort)
+        timeout_s = self._listener.policy.handshake_timeout_s
+        self._timer = asyncio.get_running_loop().call_later(timeout_s, transport.abort)
 
     def data_received(self, data: bytes) -> None:
         if self._done:
@@ -182,9 +193,6 @@ class _Request(asyncio.Protocol):
             return
         end += len(END)
         head, rest = self._data[:end], self._data[end:]
-        if len(head) > MAX_HEAD_BYTES:
-            self._refuse(HEADERS_TOO_LARGE)
-            return
         try:
             request = read_head(head)
         except HandshakeInvalid as invalid:

@@ -47,6 +47,8 @@ class HandshakeInvalid(Exception):
 
 def read_head(data: bytes) -> RequestHead:
     """Returns the request with these bytes, which end with an empty line. Raises HandshakeInvalid."""
+    if len(data) > MAX_HEAD_BYTES:
+        raise HandshakeInvalid(HEADERS_TOO_LARGE)
     request = _parsed(data)
     headers: CIMultiDict[str] = CIMultiDict(
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers
@@ -67,21 +69,18 @@ def read_head(data: bytes) -> RequestHead:
         raise HandshakeInvalid(invalid_handshake("The header Sec-WebSocket-Key must be 16 bytes in base64."))
     # As in the framework of the main port: of several values of a parameter the last one counts.
     parameters = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors="replace"))
-    hosts = headers.getall("host", [])
     handshake = Handshake(
-        headers, parameters, headers.getall("sec-websocket-protocol", []), headers.getall("cookie", [])
+        headers, parameters, headers.getall("sec-websocket-protocol", []), headers.getall("cookie", []), "second"
     )
-    return RequestHead(path, hosts[0] if len(hosts) == 1 else None, key, handshake, parameters)
+    return RequestHead(path, headers.get("host"), key, handshake, parameters)
 
 
 def _parsed(data: bytes) -> h11.Request:
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+    connection = h11.Connection(h11.SERVER)
     try:
         connection.receive_data(data)
         event = connection.next_event()
-    except h11.RemoteProtocolError as error:
-        if error.error_status_hint == 431:
-            raise HandshakeInvalid(HEADERS_TOO_LARGE) from None
+    except h11.RemoteProtocolError:
         raise HandshakeInvalid(invalid_handshake("The request is not valid HTTP/1.1.")) from None
     if not isinstance(event, h11.Request):
         raise HandshakeInvalid(invalid_handshake("The request is not valid HTTP/1.1."))

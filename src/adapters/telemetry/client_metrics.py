@@ -7,11 +7,13 @@ from adapters.telemetry.metric_declarations import Label, Metric, Readings, Samp
 
 _ENDPOINT: Final = Label("endpoint", "the names of the endpoints, of Herald and of the loaded profiles")
 
+_LISTENER: Final = Label("listener", "`main`, or `second` for the listener of `HERALD_SOCKET_PORT`")
+
 
 def _sessions_open(now: Readings) -> list[Sample]:
-    """Returns a sample for each endpoint at which a session has been opened since the start."""
-    is_open = Counter(session.endpoint for session in now.hub.sessions)
-    return by_label({endpoint: is_open[endpoint] for endpoint in sorted(is_open.keys() | now.counters.sessions.keys())})
+    """Returns a sample for each endpoint and listener at which a session has been opened since the start."""
+    is_open: Counter[tuple[str, str]] = Counter((session.endpoint, session.listener) for session in now.hub.sessions)
+    return [(labels, is_open[labels]) for labels in sorted(is_open.keys() | now.counters.sessions.keys())]
 
 
 CLIENTS: Final = Section(
@@ -23,15 +25,15 @@ CLIENTS: Final = Section(
             "sessions",
             "Sessions that are open at this node now.",
             _sessions_open,
-            (_ENDPOINT,),
+            (_ENDPOINT, _LISTENER),
         ),
         Metric(
             "herald_sessions_opened",
             "counter",
             "sessions",
             "Sessions that were opened.",
-            lambda now: by_label(now.counters.sessions),
-            (_ENDPOINT,),
+            lambda now: list(now.counters.sessions.items()),
+            (_ENDPOINT, _LISTENER),
         ),
         Metric(
             "herald_sessions_closed",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from adapters.web.tokens import find_token, read_cookies
-from application.hub.session_request import ConnectRequest
+from application.hub.session_request import ConnectRequest, Listener
 from domain.endpoints import Endpoint
 from domain.identity import Identity
 from domain.protocol.herald_v1 import SUBPROTOCOL
@@ -14,7 +14,7 @@ class Handshake:
 
     `headers` and `query` have one value for each name. Two headers may occur several times, so all their values are
     passed separately: those of `Sec-WebSocket-Protocol` as `subprotocol_lines`, those of `Cookie` as `cookie_lines`.
-    The lookup in `headers` must ignore case.
+    The lookup in `headers` must ignore case. `listener` is where the client has connected.
     """
 
     def __init__(
@@ -23,10 +23,12 @@ class Handshake:
         query: Mapping[str, str],
         subprotocol_lines: Iterable[str],
         cookie_lines: Iterable[str],
+        listener: Listener = "main",
     ) -> None:
         self._headers = headers
         self._query = query
         self._cookie_lines = cookie_lines
+        self._listener = listener
         # The values of several header lines form one list (RFC 6455, section 11.3.4).
         self.subprotocols = [name.strip() for line in subprotocol_lines for name in line.split(",") if name.strip()]
 
@@ -63,6 +65,7 @@ class Handshake:
             feeds=_listed(query.get("feeds")),
             types=frozenset(types) if types is not None else None,
             cursor=cursor or None,
+            listener=self._listener,
         )
 
 

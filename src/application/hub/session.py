@@ -13,7 +13,7 @@ from application.hub.first_command import FirstCommand
 from application.hub.frames import Frames
 from application.hub.policy import SessionPolicy
 from application.hub.session_positions import SessionPositions
-from application.hub.session_request import ReplacementSession, SessionRequest
+from application.hub.session_request import Listener, ReplacementSession, SessionRequest
 from application.hub.stream_buffer import StreamBuffer
 from application.hub.stream_buffers import EntriesPruned, Streams
 from application.hub.transport import Transport
@@ -105,6 +105,10 @@ class Session:
     @property
     def endpoint(self) -> str:
         return self.request.endpoint
+
+    @property
+    def listener(self) -> Listener:
+        return self.request.client.listener
 
     @property
     def epoch(self) -> str:

@@ -1,6 +1,8 @@
 """What a client requests when it connects, the request to open a session, and the request to replace a session by
 another one."""
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from domain.endpoints import Endpoint
@@ -9,6 +11,9 @@ from domain.protocol.entry_kinds import View
 from domain.protocol.plain_stream_messages import PlainMessages
 from domain.streams import StreamName
 
+# Where a client has connected: at the main port, or at the second listener for WebSockets.
+Listener: TypeAlias = Literal["main", "second"]
+
 
 class ConnectRequest(msgspec.Struct, frozen=True):
     """What a client requests when it connects to an endpoint.
@@ -16,6 +21,7 @@ class ConnectRequest(msgspec.Struct, frozen=True):
     `protocol`: True for `herald.v1`, False for a plain client. `feeds` and `types`: the feeds, and the types of events,
     to which the client restricts its session; None means all. `cursor`: where to resume. `first_frame_read`: the
     client's first frame, which may contain a cursor, has been handled already, so the new session does not wait for it.
+    `listener`: where the client has connected.
     """
 
     endpoint: Endpoint
@@ -25,6 +31,7 @@ class ConnectRequest(msgspec.Struct, frozen=True):
     types: frozenset[str] | None = None
     cursor: str | None = None
     first_frame_read: bool = False
+    listener: Listener = "main"
 
 
 class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ class OpenSession:
             table = self._routes.table
             session = await self._open(request)
             if table is self._routes.table:
-                self._counters.sessions[session.endpoint] += 1
+                self._counters.sessions[session.endpoint, session.listener] += 1
                 return session
             # Other routes were put in force meanwhile. The session may have been opened too late for RecheckSessions.
             self._hub.remove(session)
