@@ -22,6 +22,7 @@ from benchmarks import (
     rabbitmq,
     reload,
     resume,
+    sockets,
     store,
     two_nodes,
 )
@@ -58,6 +59,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "cost-feeds": costs.feeds,
     "planning": planning.conditions,
     "reload": reload.latency,
+    "sockets": sockets.listeners,
 }
 
 # Benchmarks whose services may not be installed.

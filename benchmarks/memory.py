@@ -16,7 +16,7 @@ from benchmarks.clients import (
 )
 from benchmarks.fan_out import post_paced
 from benchmarks.report import Row, alternate
-from benchmarks.servers import herald
+from benchmarks.servers import Serving, herald
 
 CLIENTS: Final = 1_000
 
@@ -35,8 +35,8 @@ TIMEOUT_S: Final = 60.0
 async def session(rounds: int) -> list[Row]:
     sockets, streams = await alternate(
         rounds,
-        lambda: _memory_per_session("signals", PlainSocket, socket_request("/ws/notifications")),
-        lambda: _memory_per_session("products", EventStream, stream_request("/events/stream")),
+        lambda: memory_per_session(herald(), PlainSocket, socket_request("/ws/notifications")),
+        lambda: memory_per_session(herald(HERALD_PROFILE="products"), EventStream, stream_request("/events/stream")),
     )
     return [
         Row("memory of a WebSocket session", "KB", sockets, None, "≤", 170, "value"),
@@ -63,15 +63,15 @@ async def never_read(rounds: int) -> list[Row]:
     ]
 
 
-async def _memory_per_session(profile: str, kind: type[Client], request: bytes) -> float:
+async def memory_per_session(serving: Serving, kind: type[Client], request: bytes) -> float:
     """Returns the kilobytes of the server's resident memory per client."""
-    async with herald(HERALD_PROFILE=profile) as server:
+    async with serving as server:
         # Connected before the measurement: for the first clients, modules are loaded and pools and buffers are
         # allocated.
-        async with client_group(server.port, kind, [request] * 20):
+        async with client_group(server.socket_port, kind, [request] * 20):
             await asyncio.sleep(0.5)
         before = server.memory
-        async with client_group(server.port, kind, [request] * CLIENTS):
+        async with client_group(server.socket_port, kind, [request] * CLIENTS):
             await asyncio.sleep(2)
             return (server.memory - before) / CLIENTS / 1_000
 

@@ -61,6 +61,7 @@ class Server:
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self.port = port
+        self.socket_port = port  # where clients open WebSockets
         self._process = process
 
     @property
@@ -149,6 +150,15 @@ def herald(*, ready: str = READY, **environment: str) -> Serving:
     port = free_port()
     command = [str(Path(sys.executable).parent / "herald"), "serve"]
     return _serving(Herald, port, command, settings | environment | {"HERALD_PORT": str(port)}, ready)
+
+
+@asynccontextmanager
+async def second_listener(**environment: str) -> AsyncIterator[Server]:
+    """A Herald whose clients open WebSockets at the second listener."""
+    port = free_port()
+    async with herald(HERALD_SOCKET_PORT=str(port), **environment) as server:
+        server.socket_port = port
+        yield server
 
 
 def reference_loop() -> Serving:

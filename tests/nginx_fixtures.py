@@ -18,10 +18,10 @@ def _proxies(folder: Path) -> Iterator[StartNginx]:
         (pytest.fail if real_is_required() else pytest.skip)(f"needs a real nginx: {reason}")
     started: list[Nginx] = []
 
-    def start(nodes: list[int], but: dict[str, str] | None = None) -> Nginx:
+    def start(nodes: list[int], but: dict[str, str] | None = None, sockets: list[int] | None = None) -> Nginx:
         directory = folder / f"nginx-{len(started)}"
         directory.mkdir()
-        nginx = Nginx(directory, nodes, but)
+        nginx = Nginx(directory, nodes, but, sockets)
         started.append(nginx)
         nginx.start()
         return nginx

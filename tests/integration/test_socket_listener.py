@@ -23,6 +23,7 @@ from websockets.asyncio.client import connect
 from adapters.picows.listener import DEFAULT, ListenerPolicy, SocketListener
 from adapters.picows.send_buffer import MAX_WAITING_BYTES
 from adapters.picows.settings import SocketListenerSettings
+from adapters.picows.socket import _Protocol
 from adapters.web.origins_and_hosts import Hosts
 from adapters.web.socket import ClientGone, FrameTooLarge
 from application.live.addresses import addresses
@@ -198,6 +199,33 @@ async def test_a_message_that_is_too_large_is_closed_with_1009(pieces: list[byte
             assert gate.ends == ["too large"]
             assert b"bye" in received
             assert b"\x03\xf1" in received  # 1009
+        writer.close()
+
+
+@on_uvloop
+async def test_the_read_buffer_grows_for_a_large_frame_and_not_for_many_small_ones() -> None:
+    async with listening(EchoGate()) as listener:
+        sizes: list[int] = []
+        get_buffer = _Protocol.get_buffer
+
+        def watched(self: Any, hint: int) -> memoryview:
+            buffer = get_buffer(self, hint)
+            sizes.append(len(buffer))
+            return buffer
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_Protocol, "get_buffer", watched)
+            reader, writer = await raw(listener)
+            await head(reader)
+            writer.write(masked(0x8A, b"pong") * 100_000)
+            writer.write(masked(0x81, b"small"))
+            assert await reader.readexactly(7) == b"\x81\x05small"
+            assert max(sizes) <= 2_304
+            writer.write(masked(0x81, b"x" * 65_000))
+            await reader.readexactly(65_004)
+            writer.write(masked(0x8A, b"pong") * 100_000 + masked(0x81, b"after"))
+            assert await reader.readexactly(7) == b"\x81\x05after"
+            assert max(sizes) <= 73_728
         writer.close()
 
 

@@ -18,14 +18,20 @@ def missing() -> str | None:
 
 
 class Nginx(Service):
-    """The proxy of deploy/nginx.conf in front of nodes on these ports. Only addresses, ports, folders, machine limits,
-    directives too new for Debian's nginx, and the replacements in `but` are changed. Each replaced text must occur in
-    the file.
+    """The proxy of deploy/nginx.conf in front of nodes on these ports; `sockets` are their ports for WebSockets, if
+    they have others. Only addresses, ports, folders, machine limits, directives too new for Debian's nginx, and the
+    replacements in `but` are changed. Each replaced text must occur in the file.
 
     `log` has one line per request, `words` is the error log of nginx.
     """
 
-    def __init__(self, directory: Path, nodes: Sequence[int], but: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        nodes: Sequence[int],
+        but: Mapping[str, str] | None = None,
+        sockets: Sequence[int] | None = None,
+    ) -> None:
         super().__init__(directory / "words.txt")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -42,6 +48,7 @@ class Nginx(Service):
             "worker_connections 32768;": "worker_connections 512;",
             " resolve ": " ",
             **{f"herald-{number}:8000": f"127.0.0.1:{port}" for number, port in enumerate(nodes, 1)},
+            **{f"herald-{number}:8001": f"127.0.0.1:{port}" for number, port in enumerate(sockets or nodes, 1)},
             **(but or {}),
         }
         for old, new in changes.items():

@@ -44,7 +44,8 @@ class Server:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         second = {"HERALD_SOCKET_PORT": str(free_port())} if LISTENER_OF_TESTS == "second" else {}
-        self.ws_url = f"ws://127.0.0.1:{second.get('HERALD_SOCKET_PORT', self.port)}"
+        self.socket_port = int(second.get("HERALD_SOCKET_PORT", self.port))
+        self.ws_url = f"ws://127.0.0.1:{self.socket_port}"
         self._command = [*prefix, str(Path(sys.executable).with_name("herald")), *command]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
         own = Path(tempfile.mkdtemp(prefix="herald-"))
