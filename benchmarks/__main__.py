@@ -60,6 +60,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "planning": planning.conditions,
     "reload": reload.latency,
     "sockets": sockets.listeners,
+    "unfinished": sockets.unfinished,
 }
 
 # Benchmarks whose services may not be installed.

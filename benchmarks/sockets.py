@@ -1,16 +1,20 @@
 """The second listener for WebSockets, compared with the main port in the same run."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks.clients import PlainSocket, ProtocolSocket, client_group, socket_request
+from benchmarks.clients import MAX_CONNECTING, PlainSocket, ProtocolSocket, client_group, socket_request
 from benchmarks.fan_out import cpu_per_delivery, deliveries_in_a_burst
 from benchmarks.memory import memory_per_session
 from benchmarks.report import Row, alternate
 from benchmarks.servers import Server, Serving, herald, second_listener
+from tests.security.test_unfinished_sockets import HALF_A_FRAME, KINDS, until_closed
+from tests.support.server import SECRET
 
 CONNECTS: Final = 2_000
+UNFINISHED: Final = 10_000
 
 Measure = Callable[[Serving], Awaitable[float]]
 
@@ -57,3 +61,36 @@ async def _connects(serving: Serving) -> float:
         used = server.cpu
         async with client_group(server.socket_port, PlainSocket, requests):
             return CONNECTS / (server.cpu - used)
+
+
+async def unfinished(rounds: int) -> list[Row]:
+    runs = [await _unfinished() for _ in range(rounds)]
+    memory, seconds = zip(*runs, strict=True)
+    what = f"{UNFINISHED:,} sockets without a token that complete nothing, second listener"
+    return [
+        Row(f"{what}: memory", "MB", memory, None, "≤", 350, "value"),
+        Row(f"{what}: until the last one is closed", "s", seconds, None, "≤", 15, "value"),
+    ]
+
+
+async def _unfinished() -> tuple[float, float]:
+    """Returns the most memory that the server takes for the sockets, in MB, and the seconds from the first connection
+    until the last one is closed."""
+    settings = {
+        "HERALD_AUTH": "jwt",
+        "HERALD_JWT_SECRET": SECRET,
+        "HERALD_PROFILE": "groups",
+        "HERALD_MAX_PENDING_SOCKETS": str(UNFINISHED),
+    }
+    async with second_listener(**settings) as server:
+        await asyncio.gather(*(until_closed(server.socket_port, HALF_A_FRAME) for _ in range(100)))
+        before, most, began = server.memory, 0, time.perf_counter()
+        connecting = asyncio.Semaphore(MAX_CONNECTING)
+        closing = asyncio.gather(
+            *(until_closed(server.socket_port, KINDS[number % 3], connecting) for number in range(UNFINISHED))
+        )
+        while not closing.done():
+            most = max(most, server.memory - before)
+            await asyncio.sleep(0.1)
+        await closing
+        return most / 1e6, time.perf_counter() - began

@@ -42,10 +42,11 @@ class Counters:
         self.publish_failures = 0
         self.backplane: Counter[str] = Counter()  # messages between nodes, by direction: published, received
         self.acknowledge_failures = 0
-        self.pushed: Counter[str] = Counter()  # objects sent to clients, by transport
+        self.pushed: Counter[tuple[str, str]] = Counter()  # objects sent to clients, by transport and listener
         self.deliveries: Counter[str] = Counter()  # deliveries created, by their first status
         self.sessions: Counter[tuple[str, str]] = Counter()  # sessions opened, by endpoint and listener
-        self.closes: Counter[str] = Counter()  # sessions ended, by close code, or `client` if the client left
+        # Sessions ended, by close code (or `client` if the client left) and listener.
+        self.closes: Counter[tuple[str, str]] = Counter()
         self.attempts: dict[str, Counter[str]] = {}  # attempts at deliveries, by channel and result
         self.pruned: Counter[str] = Counter()  # rows deleted, by kind: notification, broadcast, dead_letter, delivery
         self.healed = 0  # streams found behind the store and resynchronised

@@ -83,7 +83,7 @@ async def listening(
 ) -> AsyncIterator[SocketListener]:
     listener = SocketListener(
         gate, RoutesInForce(TABLE), addresses(TABLE), hosts, PublicUrl(""),
-        SocketListenerSettings(port=free_port(), **settings), "127.0.0.1", 100, policy,
+        SocketListenerSettings(port=free_port(), **settings), "127.0.0.1", 8000, 100, policy,
     )  # fmt: skip
     await listener.start()
     try:

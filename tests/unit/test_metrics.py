@@ -165,8 +165,9 @@ def test_samples_have_the_declared_labels() -> None:
         elif isinstance(value, int):
             setattr(counters, name, 1)
     counters.events.clear()
-    counters.sessions.clear()
-    counters.sessions["x", "main"] += 1
+    for counter in (counters.sessions, counters.closes, counters.pushed):
+        counter.clear()
+        counter["x", "main"] += 1
     counters.events["x", "y", "planned"] += 1
     counters.duplicates_by_route.clear()
     counters.duplicates_by_route["x", "shop/1"] += 1

@@ -28,12 +28,14 @@ def request(line: str = "GET /ws?user_id=u HTTP/1.1", **changes: str | None) -> 
 
 def refusal(data: bytes) -> tuple[int, str]:
     with pytest.raises(HandshakeInvalid) as caught:
-        read_head(data)
+        read_head(data, 8000)
     return caught.value.refusal.status, caught.value.refusal.code
 
 
 def test_a_valid_request() -> None:
-    head = read_head(request("GET /ws/a%2Fb?user_id=%C3%A9&feeds=a,b&user_id=u HTTP/1.1", Authorization="Bearer t"))
+    head = read_head(
+        request("GET /ws/a%2Fb?user_id=%C3%A9&feeds=a,b&user_id=u HTTP/1.1", Authorization="Bearer t"), 8000
+    )
     assert (head.path, head.host) == (b"/ws/a%2Fb", "shop.example:8001")
     assert head.query == {"user_id": "u", "feeds": "a,b"}
     assert head.handshake.token(cookies=False) == "t"

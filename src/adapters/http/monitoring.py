@@ -2,6 +2,7 @@
 that their monitoring can stay as it is."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -158,12 +159,16 @@ async def metrics(
             "refusedUrls": counters.refused_urls,
         },
         "backplane": counters.backplane,
-        "pushed": counters.pushed,
+        "pushed": _without_listener(counters.pushed),
         "deliveries": counters.deliveries,
         "mailAttempts": counters.mails,
         "waiting": _waiting(waiting),
         "routesReloads": counters.reloads,
-        "sessions": {"open": len(hub.sessions), "opened": _sessions_by_endpoint(counters), "closed": counters.closes},
+        "sessions": {
+            "open": len(hub.sessions),
+            "opened": _without_listener(counters.sessions),
+            "closed": _without_listener(counters.closes),
+        },
     }
     return Response(body)
 
@@ -197,8 +202,9 @@ def _event_streams(hub: Hub) -> int:
     return sum(1 for session in hub.sessions if session.view.transport == "sse")
 
 
-def _sessions_by_endpoint(counters: Counters) -> dict[str, int]:
-    opened: Counter[str] = Counter()
-    for (endpoint, _), count in counters.sessions.items():
-        opened[endpoint] += count
-    return opened
+def _without_listener(counts: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Returns the sums over all listeners of what is counted by a name and the listener."""
+    sums: Counter[str] = Counter()
+    for (name, _), count in counts.items():
+        sums[name] += count
+    return sums

@@ -73,11 +73,12 @@ class SocketListener(Service):
         public_url: PublicUrl,
         settings: SocketListenerSettings,
         host: str,
+        main_port: int,
         backlog: int,
         policy: ListenerPolicy = DEFAULT,
     ) -> None:
-        """`host` is the IP address to listen on, `backlog` the number of connections that may wait there. Raises
-        ValueError if the certificate can't be read."""
+        """`host` is the IP address to listen on, `main_port` the port of HTTP requests there, and `backlog` the number
+        of connections that may wait to be accepted. Raises ValueError if the certificate can't be read."""
         self._gate = gate
         self._routes = routes
         self._addresses = addresses
@@ -85,6 +86,7 @@ class SocketListener(Service):
         self._public_url = public_url
         self._settings = settings
         self._host = host
+        self.main_port = main_port
         self._backlog = backlog
         self.policy = policy
         self._tls = load_certificate(settings)
@@ -194,7 +196,7 @@ class _Request(asyncio.Protocol):
         end += len(END)
         head, rest = self._data[:end], self._data[end:]
         try:
-            request = read_head(head)
+            request = read_head(head, self._listener.main_port)
         except HandshakeInvalid as invalid:
             self._refuse(invalid.refusal)
             return

@@ -45,8 +45,9 @@ class HandshakeInvalid(Exception):
         self.refusal = refusal
 
 
-def read_head(data: bytes) -> RequestHead:
-    """Returns the request with these bytes, which end with an empty line. Raises HandshakeInvalid."""
+def read_head(data: bytes, main_port: int) -> RequestHead:
+    """Returns the request with these bytes, which end with an empty line. Raises HandshakeInvalid; for a request that
+    is no WebSocket handshake, its refusal names the main port."""
     if len(data) > MAX_HEAD_BYTES:
         raise HandshakeInvalid(HEADERS_TOO_LARGE)
     request = _parsed(data)
@@ -59,7 +60,9 @@ def read_head(data: bytes) -> RequestHead:
     if query.count(b"&") >= MAX_PARAMETERS:
         raise HandshakeInvalid(invalid_handshake(f"A query may have at most {MAX_PARAMETERS} parameters."))
     if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(headers, "connection"):
-        raise HandshakeInvalid(upgrade_required("This port serves WebSockets: send HTTP requests to the main port."))
+        raise HandshakeInvalid(
+            upgrade_required(f"This port serves only WebSockets: send HTTP requests to port {main_port}.")
+        )
     if headers.get("sec-websocket-version") != "13":
         raise HandshakeInvalid(upgrade_required("The handshake must have the header Sec-WebSocket-Version: 13."))
     if request.method != b"GET" or request.http_version != b"1.1":

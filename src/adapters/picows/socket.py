@@ -215,6 +215,8 @@ class PicowsSocket(WSListener):
                 code = frame.get_close_code()
                 transport.send_close(WSCloseCode.OK if code == WSCloseCode.NO_INFO else code, frame.get_close_message())
             transport.disconnect()
+            # If the client reads nothing, what is unsent would keep the connection open.
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
             self.incoming.end()
         elif kind not in (WSMsgType.PING, WSMsgType.PONG) and not self.incoming.too_large:
             self.incoming.add(frame)

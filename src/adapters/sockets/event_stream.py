@@ -117,4 +117,4 @@ class StreamGate:
         session."""
         if session in self._hub.sessions:
             self._hub.remove(session)
-            record_end(self._counters, session.endpoint, session, session.close_reason)
+            record_end(self._counters, session.endpoint, session.listener, session, session.close_reason)

@@ -40,16 +40,19 @@ CLIENTS: Final = Section(
             "counter",
             "connections",
             "Connections that ended.",
-            lambda now: by_label(now.counters.closes),
-            (Label("code", "the close codes of protocol.md, and `client` if the client ended the connection"),),
+            lambda now: list(now.counters.closes.items()),
+            (
+                Label("code", "the close codes of protocol.md, and `client` if the client ended the connection"),
+                _LISTENER,
+            ),
         ),
         Metric(
             "herald_pushed",
             "counter",
             "messages",
             "Messages that were sent to clients.",
-            lambda now: by_label(now.counters.pushed),
-            (Label("transport", "`ws`, `sse`"),),
+            lambda now: list(now.counters.pushed.items()),
+            (Label("transport", "`ws`, `sse`"), _LISTENER),
         ),
         Metric(
             "herald_store_to_socket_seconds",

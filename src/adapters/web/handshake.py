@@ -28,7 +28,7 @@ class Handshake:
         self._headers = headers
         self._query = query
         self._cookie_lines = cookie_lines
-        self._listener = listener
+        self.listener = listener
         # The values of several header lines form one list (RFC 6455, section 11.3.4).
         self.subprotocols = [name.strip() for line in subprotocol_lines for name in line.split(",") if name.strip()]
 
@@ -65,7 +65,7 @@ class Handshake:
             feeds=_listed(query.get("feeds")),
             types=frozenset(types) if types is not None else None,
             cursor=cursor or None,
-            listener=self._listener,
+            listener=self.listener,
         )
 
 

@@ -9,6 +9,7 @@ import structlog
 from adapters.web.socket import MAX_FRAME_LENGTH, ClientGone, FrameTooLarge, Socket, SocketPolicy
 from application.counters import Counters
 from application.hub.session import Session
+from application.hub.session_request import Listener
 from application.log_context import bind_session
 from domain.protocol.herald_v1 import SUBPROTOCOL, CloseCode, CloseReason, bye
 
@@ -91,7 +92,7 @@ class Connection:
 
     def _end(self, close_reason: CloseReason | None) -> None:
         self._ended = True
-        record_end(self._counters, self._endpoint, self.session, close_reason)
+        record_end(self._counters, self._endpoint, self.handshake.listener, self.session, close_reason)
 
 
 def log_opened(session: Session) -> None:
@@ -101,11 +102,13 @@ def log_opened(session: Session) -> None:
     log.info("session_opened", endpoint=session.endpoint)
 
 
-def record_end(counters: Counters, endpoint: str, session: Session | None, close_reason: CloseReason | None) -> None:
+def record_end(
+    counters: Counters, endpoint: str, listener: Listener, session: Session | None, close_reason: CloseReason | None
+) -> None:
     """Counts and logs the end of a WebSocket or an event stream. `close_reason` is None if the client has ended the
     connection. `session` is None if no session was opened."""
     code = str(int(close_reason.code)) if close_reason else "client"
-    counters.closes[code] += 1
+    counters.closes[code, listener] += 1
     log.info(
         "session_ended",
         endpoint=endpoint,

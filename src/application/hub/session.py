@@ -50,6 +50,7 @@ class Session:
         "_first_command",
         "_heartbeat_due",
         "_policy",
+        "_pushed_at",
         "_streams",
         "_waiter",
         "close_reason",
@@ -91,6 +92,7 @@ class Session:
         self._policy = policy
         self._clock = clock
         self._counters = counters
+        self._pushed_at = (request.view.transport, request.client.listener)
         self._first_command = FirstCommand() if request.may_resume else None
         self._answers: deque[str] = deque()
         self._heartbeat_due = False
@@ -257,7 +259,7 @@ class Session:
         self.positions.advance(index, frames)
         if frames.stored_at is not None:
             self.delivered += frames.objects
-            self._counters.pushed[self.view.transport] += frames.objects
+            self._counters.pushed[self._pushed_at] += frames.objects
             self._counters.store_to_socket.observe(self._clock.now().timestamp() - frames.stored_at)
 
     def _deliver_directly(self) -> bool:

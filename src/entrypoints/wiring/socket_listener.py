@@ -41,6 +41,7 @@ class SecondListener(Provider):
             PublicUrl(settings.web.public_url or ""),
             settings.sockets,
             listening_address(settings.server.host, settings.sockets.port, "HERALD_SOCKET_PORT"),
+            settings.server.port,
             BACKLOG,
         )
         return SocketListeners((listener,))
