@@ -21,9 +21,9 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
 from adapters.picows.listener import DEFAULT, ListenerPolicy, SocketListener
+from adapters.picows.protocols import ReportingProtocol
 from adapters.picows.send_buffer import MAX_WAITING_BYTES
 from adapters.picows.settings import SocketListenerSettings
-from adapters.picows.socket import _Protocol
 from adapters.web.origins_and_hosts import Hosts
 from adapters.web.socket import ClientGone, FrameTooLarge
 from application.live.addresses import addresses
@@ -206,7 +206,7 @@ async def test_a_message_that_is_too_large_is_closed_with_1009(pieces: list[byte
 async def test_the_read_buffer_grows_for_a_large_frame_and_not_for_many_small_ones() -> None:
     async with listening(EchoGate()) as listener:
         sizes: list[int] = []
-        get_buffer = _Protocol.get_buffer
+        get_buffer = ReportingProtocol.get_buffer
 
         def watched(self: Any, hint: int) -> memoryview:
             buffer = get_buffer(self, hint)
@@ -214,7 +214,7 @@ async def test_the_read_buffer_grows_for_a_large_frame_and_not_for_many_small_on
             return buffer
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_Protocol, "get_buffer", watched)
+            patch.setattr(ReportingProtocol, "get_buffer", watched)
             reader, writer = await raw(listener)
             await head(reader)
             writer.write(masked(0x8A, b"pong") * 100_000)

@@ -11,9 +11,10 @@ import structlog
 
 from adapters.picows.frames import FrameCache
 from adapters.picows.request_head import END, MAX_HEAD_BYTES, HandshakeInvalid, RequestHead, read_head
+from adapters.picows.response import respond
 from adapters.picows.send_buffer import Writes
 from adapters.picows.settings import SocketListenerSettings
-from adapters.picows.socket import PicowsSocket, respond
+from adapters.picows.socket import PicowsSocket
 from adapters.web.find_address import find_address, user_in_url
 from adapters.web.origins_and_hosts import Hosts
 from adapters.web.refusals import HEADERS_TOO_LARGE, HOST_REFUSED, NOT_FOUND, HandshakeRefusal

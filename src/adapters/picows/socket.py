@@ -1,125 +1,26 @@
 """One WebSocket of picows, with the interface that SocketGate needs."""
 
 import asyncio
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from picows import (
-    WSAutoPingStrategy,
-    WSCloseCode,
-    WSFrame,
-    WSListener,
-    WSMsgType,
-    WSTransport,
-    WSUpgradeRequest,
-    WSUpgradeResponse,
-    WSUpgradeResponseWithListener,
-)
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not public: a test holds it
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeResponse
 
 from adapters.picows.frames import FrameCache
 from adapters.picows.incoming import Incoming
+from adapters.picows.protocols import Discard, ReportingProtocol, feed
 from adapters.picows.request_head import RequestHead
+from adapters.picows.response import CLOSE_TIMEOUT_S, respond
 from adapters.picows.send_buffer import SendBuffer, Writes
 from adapters.web.refusals import HandshakeRefusal
 from adapters.web.socket import ClientGone
 from domain.public_url import PublicUrl
 
-# The initial size of the read buffer of a connection in bytes. picows doubles it when it is nearly full, and never
-# makes it smaller; 2,304 bytes of it are used, and after five times 73,728: enough for a frame of 64 KB.
-READ_BUFFER_BYTES: Final = 2560
-
-# The share of the read buffer, beyond which picows doubles it, is 90 %, or all but 256 bytes.
-_USABLE: Final = 0.9
-_SPARE_BYTES: Final = 257
-
-# A read of fewer bytes is not worth its cost: a frame that leaves less room needs the larger buffer.
-_LEAST_READ_BYTES: Final = 512
-
 # With TLS, the write buffer of a connection may hold this many bytes before its sessions wait.
 MAX_TLS_BUFFER_BYTES: Final = 16 * 1024
-
-# After its close frame or its refusal, a connection is aborted if the client has not closed it within this time.
-CLOSE_TIMEOUT_S: Final = 1.0
 
 # Checks without anything received, after which a client is sent a ping, and after which its connection is aborted.
 PING_AFTER: Final = 2
 GONE_AFTER: Final = 4
-
-
-class _NoLog:
-    """The log of picows, which has a line for each connection. What operators need is logged by SocketGate."""
-
-    def isEnabledFor(self, level: int) -> bool:
-        return False
-
-    def log(self, *_: Any, **__: Any) -> None:
-        return
-
-    debug = info = warning = error = exception = log
-
-
-_NO_LOG: Final = _NoLog()
-
-
-class _Protocol(WSProtocol):  # type: ignore[misc]  # picows has no types for this class
-    """The protocol of picows, which reports the bytes that arrive."""
-
-    def __init__(self, socket: "PicowsSocket", response: WSUpgradeResponse) -> None:
-        def listener(_: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-            return WSUpgradeResponseWithListener(response, socket)
-
-        super().__init__(
-            None,  # host and port: only for clients
-            None,  # path: only for clients
-            False,  # is_client_side
-            listener,
-            _NO_LOG,
-            True,  # disconnect_on_exception
-            None,  # websocket_handshake_timeout: the handshake is complete
-            False,  # enable_auto_ping: it has a task for each connection
-            20,  # auto_ping_idle_timeout, unused
-            20,  # auto_ping_reply_timeout, unused
-            WSAutoPingStrategy.PING_WHEN_IDLE,
-            True,  # enable_auto_pong
-            1 << 40,  # max_frame_size: Incoming limits messages as they arrive
-            None,  # extra_headers: only for clients
-            READ_BUFFER_BYTES,
-        )
-        self._socket = socket
-
-    def get_buffer(self, hint: int) -> memoryview:
-        """Returns the free part of the read buffer, as far as it can be filled without making picows double the buffer.
-        Otherwise a flood of small frames would make it grow without limit. A frame that needs more gets it."""
-        free: memoryview = super().get_buffer(hint)
-        used = self._socket.incoming.unfinished
-        size = used + len(free)
-        usable = min(int(size * _USABLE), size - _SPARE_BYTES) - used
-        return free[:usable] if usable >= _LEAST_READ_BYTES else free
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._socket.arriving(nbytes)
-        super().buffer_updated(nbytes)
-        self._socket.arrived()
-
-
-class _Discard(asyncio.Protocol):
-    """The protocol of a connection after a message that was too large: what arrives is discarded."""
-
-    def __init__(self, socket: "PicowsSocket") -> None:
-        self._socket = socket
-
-    def data_received(self, data: bytes) -> None:
-        self._socket.incoming.activity()
-
-    def pause_writing(self) -> None:
-        self._socket.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._socket.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._socket.end()
 
 
 class PicowsSocket(WSListener):
@@ -165,7 +66,7 @@ class PicowsSocket(WSListener):
         if self._connection.is_closing():
             raise ClientGone
         headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else None
-        protocol = _Protocol(self, WSUpgradeResponse.create_101_response(headers))
+        protocol = ReportingProtocol(self, WSUpgradeResponse.create_101_response(headers))
         transport = self._connection
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -178,7 +79,7 @@ class PicowsSocket(WSListener):
             f"Sec-WebSocket-Key: {self._key}\r\n\r\n"
         )
         rest, self._rest = self._rest, b""
-        _feed(protocol, head.encode() + rest)
+        feed(protocol, head.encode() + rest)
         if not self._reading_paused and not transport.is_closing():
             transport.resume_reading()
 
@@ -250,7 +151,7 @@ class PicowsSocket(WSListener):
             if not self._discards and not self._connection.is_closing():
                 self._discards = True
                 self._connection.pause_reading()
-                self._connection.set_protocol(_Discard(self))
+                self._connection.set_protocol(Discard(self))
                 self._connection.resume_reading()
         elif incoming.is_full and not self._reading_paused:
             self._reading_paused = True
@@ -313,29 +214,3 @@ class PicowsSocket(WSListener):
     def _wake_writer(self) -> None:
         if self._writer is not None and not self._writer.done():
             self._writer.set_result(None)
-
-
-def respond(transport: asyncio.Transport, refusal: HandshakeRefusal, public_url: PublicUrl) -> None:
-    """Sends an HTTP error response instead of accepting a handshake, and closes the connection when the client has done
-    so, or after CLOSE_TIMEOUT_S."""
-    body = refusal.body(public_url)
-    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}".encode()]
-    lines += [name + b": " + value for name, value in refusal.headers(body)]
-    lines += [b"cache-control: no-store", b"connection: close"]
-    if refusal.status == HTTPStatus.UPGRADE_REQUIRED:
-        lines += [b"upgrade: websocket", b"sec-websocket-version: 13"]
-    transport.write(b"\r\n".join([*lines, b"", body]))
-    # Closing at once, with unread bytes of the request, would reset the connection: the response might be lost.
-    transport.resume_reading()
-    asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, transport.abort)
-
-
-def _feed(protocol: Any, data: bytes) -> None:
-    """Passes bytes to a buffered protocol as if they had arrived."""
-    rest = memoryview(data)
-    while rest:
-        buffer = protocol.get_buffer(-1)
-        size = min(len(buffer), len(rest))
-        buffer[:size] = rest[:size]
-        protocol.buffer_updated(size)
-        rest = rest[size:]
