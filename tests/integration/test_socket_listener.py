@@ -74,6 +74,10 @@ class EchoGate:
             self.ends.append("gone")
         except FrameTooLarge as error:
             self.ends.append("too large")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    while True:
+                        await socket.receive()
             await socket.close(int(error.close_reason.code), error.close_reason.text, "bye")
 
 

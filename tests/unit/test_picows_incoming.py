@@ -94,6 +94,18 @@ async def test_a_message_is_limited_as_a_whole(has_session: bool, most: int) -> 
     assert not incoming.check_size()
 
 
+async def test_a_message_that_is_too_large_is_reported_once_and_then_discarded() -> None:
+    incoming = Incoming()
+    incoming.unfinished = 2 * MAX_BYTES_BEFORE_SESSION
+    assert not incoming.check_size()
+    incoming.activity()
+    with pytest.raises(FrameTooLarge):
+        await incoming.receive()
+    assert not incoming.check_size()
+    incoming.activity()
+    assert await received(incoming) == [b""]
+
+
 async def test_the_end_is_reported_after_the_last_message() -> None:
     incoming = Incoming()
     waiting = asyncio.create_task(incoming.receive())

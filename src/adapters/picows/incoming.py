@@ -27,7 +27,18 @@ class Incoming:
     that is larger ends the reading: `receive` raises FrameTooLarge once.
     """
 
-    __slots__ = ("_fragments", "_kind", "_limit", "_messages", "_size", "_too_large", "_waiter", "gone", "unfinished")
+    __slots__ = (
+        "_fragments",
+        "_kind",
+        "_limit",
+        "_messages",
+        "_reported",
+        "_size",
+        "_too_large",
+        "_waiter",
+        "gone",
+        "unfinished",
+    )
 
     def __init__(self) -> None:
         self.gone = False
@@ -38,6 +49,7 @@ class Incoming:
         self._kind = WSMsgType.TEXT
         self._limit = MAX_BYTES_BEFORE_SESSION
         self._too_large = False
+        self._reported = False  # by FrameTooLarge
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -99,7 +111,8 @@ class Incoming:
 
     def activity(self) -> None:
         """Reports that bytes have arrived and were discarded, because a message was too large."""
-        if not self._messages:
+        # Until FrameTooLarge is raised, there is nothing to report.
+        if self._reported and not self._messages:
             self._messages.append(b"")
             self._wake()
 
@@ -112,8 +125,8 @@ class Incoming:
         """Waits for the next message and returns it. Raises FrameTooLarge, and ClientGone if the connection has ended
         and all messages were received."""
         while not self._messages:
-            if self._too_large:
-                self._too_large = False
+            if self._too_large and not self._reported:
+                self._reported = True
                 raise FrameTooLarge
             if self.gone:
                 raise ClientGone

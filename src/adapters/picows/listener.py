@@ -156,9 +156,10 @@ class SocketListener(Service):
         respond(transport, refusal, self._public_url)
 
     def _served(self, task: asyncio.Task[None]) -> None:
-        del self._serving[task]
+        socket = self._serving.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("socket_failed", exc_info=error)
+            socket.abort()
 
     async def _check_alive(self) -> None:
         while True:
