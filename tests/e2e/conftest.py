@@ -54,14 +54,14 @@ def _servers() -> Iterator[StartServer]:
 
 
 @pytest.fixture
-def start_server() -> Iterator[StartServer]:
+def start_server(listener: str) -> Iterator[StartServer]:
     """Starts servers: `start_server(env, command)`."""
     with _servers() as start:
         yield start
 
 
 @pytest.fixture(scope="module")
-def start_shared_server() -> Iterator[StartServer]:
+def start_shared_server(listener: str) -> Iterator[StartServer]:
     """Starts servers as `start_server` does, for all tests of a module."""
     with _servers() as start:
         yield start
