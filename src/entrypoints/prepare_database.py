@@ -23,8 +23,9 @@ log = structlog.get_logger(__name__)
 
 
 class PreparePolicy(msgspec.Struct, frozen=True):
-    """How long the start of Herald waits for the database: at most `timeout_s` seconds, because a database that is
-    started together with Herald often needs longer. `retry` is the backoff between attempts to connect."""
+    """How long Herald waits for the database when it starts, because a database that is started together with Herald is
+    often available only after it. After `timeout_s` seconds the start is refused. `retry` is the backoff between
+    attempts to connect."""
 
     timeout_s: float = 60.0
     retry: Backoff = Backoff(initial_s=0.5, max_s=5.0)

@@ -56,8 +56,9 @@ class Wire(TransportFactory):
 
 
 class _Frames(asyncio.StreamReader):
-    """The stream from which aiormq reads the socket. Reads one whole frame at a time, inspects and repairs it, and
-    returns it in the parts that aiormq requests."""
+    """Replaces the StreamReader from which aiormq reads. Reads one whole AMQP frame at a time from the socket, passes
+    it to Wire, repairs it if pamqp can't decode it (see `frame_repair`), and returns it in the parts that aiormq
+    requests."""
 
     def __init__(self, reader: asyncio.StreamReader, wire: Wire) -> None:
         super().__init__()

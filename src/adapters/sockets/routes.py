@@ -122,9 +122,9 @@ def _event_stream(address: Address, path: str, include_in_schema: bool = True) -
         request: Request[Any, Any, Any], gate: FromDishka[StreamGate], routes: FromDishka[RoutesInForce]
     ) -> Response[Any]:
         """Sends events as server-sent events as soon as they are stored: those of the feeds that the caller has access
-        to and, if the caller is a user, the user's notifications. (Some endpoints send only feeds, or only
-        notifications.) The response stays open until the client disconnects or the server ends the session.
-        `/schema/asyncapi.json` describes the messages and the query parameters."""
+        to and, if the caller is a user, the user's notifications. To clients without `protocol=1`, an endpoint of a
+        profile may send only feeds, or only notifications. The response stays open until the client disconnects or the
+        server ends the session. `/schema/asyncapi.json` describes the messages and the query parameters."""
         user = _user_in_url(request, address)
         return await gate.serve(request, address.select(routes.table, user), user)
 

@@ -43,8 +43,9 @@ class AlreadyStored(Exception):
 
 
 class MissingCounters(Exception):
-    """Some users or feeds have no row in `inboxes` or `feeds` yet. The transaction is rolled back. The caller must
-    insert these rows in a separate transaction, and repeat the recording."""
+    """Some users or feeds have no counters yet (last position, unread notifications …), because they have no row in
+    `inboxes` or `feeds`. The transaction is rolled back. The caller must insert these rows in a separate transaction,
+    and repeat the recording."""
 
     def __init__(self, users: Sequence[str] = (), feeds: Sequence[str] = ()) -> None:
         self.users = users

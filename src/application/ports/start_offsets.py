@@ -48,6 +48,6 @@ class StartOffsets(Protocol):
         """Stores topic patterns that are configured for the first time, and start offsets, in one transaction, with
         `now` as their time. A start offset that is stored already does not change.
 
-        Returns False, having stored nothing, if one of the patterns is stored already, because another node was faster:
-        the caller must determine the offsets again, without this pattern.
+        Returns False, having stored nothing, if any of the patterns is stored already, because another node was faster:
+        the caller must read the stored patterns again, and determine the offsets for those that are still new.
         """

@@ -17,7 +17,8 @@ def find_routes_files(names: Iterable[str]) -> tuple[str, ...]:
     file that is named several times, or by several paths, is returned once. Raises RoutesInvalid if a folder can't be
     read, or has no routes file.
 
-    A file that does not exist is returned, too: reading it gives the reason. So are names of shipped profiles.
+    The path of a file that does not exist is returned unchanged, and the error is reported when it is read. The name of
+    a shipped profile (`shipped:groups`) is returned unchanged, too.
     """
     files = (file for name in names for file in (_files_in(name) if _is_folder(name) else (name,)))
     return tuple({os.path.realpath(file) if os.path.isfile(file) else file: file for file in files}.values())
