@@ -15,6 +15,7 @@ ROOT: Final = Path(__file__).parents[2]
 EXAMPLES, LISTEN, INBOX = commands(ROOT / "README.md")
 # For each profile: a comment, a client, a command that publishes.
 PROFILES: Final = [example.splitlines() for example in EXAMPLES.text.strip().split("\n\n")]
+(PUBLISH_TO_GROUP,) = (publish for *_, publish in PROFILES if "user-b" in publish)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,8 @@ def test_a_client_receives_what_the_next_command_publishes(
 
 
 def test_the_listener_and_the_inbox(shell: Shell) -> None:
+    # The notification that the inbox shows: the tests of a module may be divided between processes.
+    shell.follow(command(PUBLISH_TO_GROUP))
     shell.follow(command(f"{LISTEN.text.strip()} > listen.txt 2> listen.log &"))
     shell.follow(command("cat listen.log", "connected to …\n", "repeat"))
     shell.follow(command(PROFILES[1][-1]))
