@@ -20,9 +20,10 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not public
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 
+from adapters.picows.incoming import MAX_BYTES_BEFORE_SESSION
 from adapters.picows.listener import DEFAULT, ListenerPolicy, SocketListener
 from adapters.picows.protocols import ReportingProtocol
-from adapters.picows.send_buffer import MAX_WAITING_BYTES
+from adapters.picows.send_buffer import MAX_WAITING_BYTES, SendBuffer
 from adapters.picows.settings import SocketListenerSettings
 from adapters.web.origins_and_hosts import Hosts
 from adapters.web.socket import ClientGone, FrameTooLarge
@@ -60,10 +61,11 @@ class EchoGate:
     def __init__(self) -> None:
         self.sockets: list[Any] = []
         self.ends: list[str] = []
+        self.has_sessions = True
 
     async def serve(self, socket: Any, endpoint: Endpoint, claimed: str | None) -> None:
         await socket.accept(None)
-        transport = socket.transport()
+        transport = socket.transport() if self.has_sessions else SendBuffer(socket)
         self.sockets.append(socket)
         try:
             while True:
@@ -171,6 +173,20 @@ async def test_what_arrives_with_the_request_is_read() -> None:
         assert await reader.readexactly(7) == b"\x81\x05early"
         writer.write(masked(0x80, b"y" * 3_000))
         assert (await reader.readexactly(6_004))[4:] == b"x" * 3_000 + b"y" * 3_000
+        writer.close()
+
+
+@on_uvloop
+async def test_the_first_message_has_the_whole_limit() -> None:
+    gate = EchoGate()
+    gate.has_sessions = False
+    async with listening(gate) as listener:
+        reader, writer = await raw(listener)
+        await head(reader)
+        writer.write(masked(0x81, b"x" * MAX_BYTES_BEFORE_SESSION)[:-1])
+        await asyncio.sleep(0.05)
+        writer.write(b"x")
+        assert (await reader.readexactly(4 + MAX_BYTES_BEFORE_SESSION))[4:] == b"x" * MAX_BYTES_BEFORE_SESSION
         writer.close()
 
 

@@ -78,14 +78,16 @@ class PicowsSocket(WSListener):
             "GET / HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Key: {self._key}\r\n\r\n"
         )
+        feed(protocol, head.encode())
+        self.incoming.unfinished = 0  # this request is not part of a message
         rest, self._rest = self._rest, b""
-        feed(protocol, head.encode() + rest)
+        feed(protocol, rest)
         if not self._reading_paused and not transport.is_closing():
             transport.resume_reading()
 
     async def receive(self) -> str | bytes:
         message = await self.incoming.receive()
-        if self._reading_paused and not self.incoming.is_full and not self.is_gone:
+        if self._reading_paused and not self.incoming.is_full and not self._connection.is_closing():
             self._reading_paused = False
             self._connection.resume_reading()
         return message
