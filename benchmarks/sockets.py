@@ -10,8 +10,8 @@ from benchmarks.fan_out import cpu_per_delivery, deliveries_in_a_burst
 from benchmarks.memory import memory_per_session
 from benchmarks.report import Row, alternate
 from benchmarks.servers import Server, Serving, herald, second_listener
-from tests.security.test_unfinished_sockets import HALF_A_FRAME, KINDS, until_closed
 from tests.support.server import SECRET
+from tests.support.unfinished_sockets import HALF_A_FRAME, KINDS, until_closed
 
 CONNECTS: Final = 2_000
 UNFINISHED: Final = 10_000
