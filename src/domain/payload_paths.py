@@ -58,12 +58,6 @@ def names_to(payload: Any, path: str) -> tuple[str, ...]:
     return _names(payload, path)
 
 
-def first_name(path: str) -> str:
-    """Returns the name of the field of the payload, or of its object `data`, in which the value at a path is."""
-    first, *others = (step for step in steps_of(path) if step != EACH)
-    return others[0] if first == "data" and others else first
-
-
 def fault_in_path(path: str) -> str | None:
     """Returns the reason why a path is invalid, such as `has an empty name`; None if it is valid."""
     steps = steps_of(path)

@@ -14,7 +14,7 @@ from domain.events import Event, Unreadable, read_event
 from domain.notification_urls import UrlRefused, fill_url
 from domain.plan_contents import broadcast_content, delivery_item, notification_content
 from domain.plans import Addressed, Broadcast, DeadLetter, LeftOut, Plan, RefusedUrl
-from domain.protocol.plain_envelopes import make_body, require_object
+from domain.protocol.plain_envelopes import require_object
 from domain.route_table import RouteTable
 from domain.routes import Route, fulfilled
 from domain.storable_text import validate_item
@@ -170,7 +170,7 @@ class _Planner:
         elif route.otherwise == "dead-letter":
             # A payload without fields has no recipient either; report that it is not a JSON object, which is the actual
             # cause.
-            make_body(self.event, route.envelope if route.envelope != "raw" else "event", ())
+            require_object(self.event)
             raise Unreadable("no_recipient", f"The event names no recipient in {', '.join(route.users)}.")
         if unusable:
             raise Unreadable("bad_recipient", f"A recipient is not a valid user id: {unusable}.")

@@ -11,6 +11,7 @@ import msgspec
 
 from domain.channel_tables import ChannelTable
 from domain.conditions import Condition, Demand, make_condition
+from domain.omissions import Omission, make_omission
 from domain.payload_paths import values_at
 from domain.routes_file_keys import INTERNAL, PayloadPath, TextTemplate
 from domain.streams import Envelope
@@ -147,11 +148,12 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         ),
     ] = "event"
     omit: Annotated[
-        tuple[Annotated[str, msgspec.Meta(title="name")], ...],
+        tuple[PayloadPath, ...],
         msgspec.Meta(
-            description="Fields of the payload, or of its `data`, that clients don't receive and notifications don't"
-            " store. Name the list of recipients here: otherwise it is stored for every recipient. Mails can use these"
-            " fields. With `raw` as the envelope nothing is left out."
+            description="The paths of fields that clients don't receive and notifications don't store:"
+            " `ticket.watchers`, or `comments[].email` in every element of a list. A name without a dot is a field of"
+            " the payload, or of its `data`. Name the list of recipients here: otherwise it is stored for every"
+            " recipient. Mails can use these fields. With `raw` as the envelope nothing is left out."
         ),
     ] = ()
     inbox: Annotated[
@@ -188,6 +190,11 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     def tests(self) -> tuple[tuple[str, Callable[[list[Any]], bool]], ...]:
         """For each condition, its path and the function that tests the values there."""
         return tuple((condition.path, condition.accepts) for condition in self.conditions)
+
+    @cached_property
+    def omission(self) -> Omission:
+        """The fields in `omit`, ready to be left out."""
+        return make_omission(self.omit)
 
 
 def fulfilled(routes: Iterable[Route], payload: Any) -> list[Route]:

@@ -1,6 +1,7 @@
 """Envelopes: what a plain client receives, cut out of the payload as it was sent."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.events import Unreadable, read_event
+from domain.omissions import make_omission
+from domain.payload_paths import values_at
 from domain.protocol.plain_envelopes import data_text, make_body, plain_text, to_rfc3339
 from domain.streams import Content, Envelope
 from tests.support.core import NOW, entry, message
@@ -25,9 +28,10 @@ def exact(text: str) -> Any:
     return json.loads(text, parse_float=str, parse_int=str, object_pairs_hook=list)
 
 
-def sent(payload: Any, envelope: Envelope, omit: tuple[str, ...] = ()) -> str:
+def sent(payload: Any, envelope: Envelope, omit: Sequence[str] = ()) -> str:
     """Return what a plain client receives for a payload."""
-    return plain_text(entry(make_body(read_event(message("t", payload)), envelope, omit), envelope=envelope, type="T"))
+    body = make_body(read_event(message("t", payload)), envelope, make_omission(omit))
+    return plain_text(entry(body, envelope=envelope, type="T"))
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES)
@@ -64,6 +68,48 @@ def test_omitted_fields_are_left_out_of_data_too() -> None:
     assert json.loads(sent(payload, "event", ("receivers",)))["data"] == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    ("omit", "payload", "left"),
+    [
+        (["t.w"], '{"t":{"w":[1],"n":1.10},"w":2}', '{"t":{"n":1.10},"w":2}'),
+        (["t.w", "t.x.y", "t.x"], '{"t":{"w":1,"x":{"y":1}}}', '{"t":{}}'),
+        (["l[].a", "l[].b.c"], '{"l":[{"a":1,"b":{"c":2,"d":1e2}},5,[6]]}', '{"l":[{"b":{"d":1e2}},5,[6]]}'),
+        (["l[][].a"], '{"l":[[{"a":1,"b":2}],3]}', '{"l":[[{"b":2}],3]}'),
+        (["t.l[]"], '{"t":{"l":[1],"m":2}}', '{"t":{"m":2}}'),
+        # Without [], a path does not lead into a list; nor does [] into an object, or a name into a text.
+        (["l.a", "t[].a", "s.a"], '{"l":[{"a":1}],"t":{"a":1},"s":"a"}', '{"l":[{"a":1}],"t":{"a":1},"s":"a"}'),
+        # A field whose name is the path has precedence.
+        (["a.b", "c.d"], '{"a.b":1,"a":{"b":2},"c":{"d":3}}', '{"a":{"b":2},"c":{}}'),
+        (["l[]"], '{"l[]":1,"l":[2]}', '{"l":[2]}'),
+        # Fields that are sent twice are left out twice.
+        (["t.w"], '{"t":{"w":1,"\\u0077":2,"n":3}}', '{"t":{"n":3}}'),
+    ],
+)
+def test_omitted_paths_lead_into_objects_and_lists(omit: list[str], payload: str, left: str) -> None:
+    received = {"event": f'{{"event_type":"T","data":{left}}}', "flat": f'{left[:-1]},"broadcastTimestamp"'}
+    assert sent(payload, "event", omit) == received["event"]
+    assert sent(payload, "flat", omit).startswith(received["flat"])
+    wrapped = f'{{"data":{payload}}}'
+    for paths in (omit, [f"data.{path}" for path in omit]):
+        assert sent(wrapped, "typed", paths) == f'{{"type":"T","data":{left}}}'
+    if "." in omit[0]:
+        assert sent(wrapped, "flat", omit).startswith(f'{{"data":{left},"broadcastTimestamp"')
+
+
+NESTED: st.SearchStrategy[Any] = st.recursive(
+    st.integers(0, 9), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner)
+)
+PATHS = st.lists(st.sampled_from(["a", "b", "c", "a[]", "b[][]"]), min_size=2, max_size=4).map(".".join)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "data"]), NESTED), PATHS, st.sampled_from(["typed", "flat"]))
+def test_what_is_omitted_is_at_its_path_no_more(payload: dict[str, Any], path: str, envelope: Envelope) -> None:
+    received, before = (json.loads(sent(payload, envelope, omit)) for omit in ([path], []))
+    assert values_at(received, path) == []
+    if values_at(payload, path) == []:
+        assert received == before
+
+
 def test_flat_is_the_payload_followed_by_the_time_of_storing() -> None:
     received = json.loads(sent({"type": "t", "broadcastTimestamp": "old", "data": {"a": 1}, "b": 1}, "flat", ("b",)))
     assert list(received.items()) == [("type", "t"), ("data", {"a": 1}), ("broadcastTimestamp", to_rfc3339(NOW))]
@@ -79,7 +125,7 @@ def test_raw_is_the_unchanged_text_of_the_event(text: str) -> None:
 def test_every_object_is_one_object_in_every_envelope(
     payload: dict[str, Any], envelope: Envelope, omit: list[str]
 ) -> None:
-    text = sent(json.dumps(payload, indent=2), envelope, tuple(omit))
+    text = sent(json.dumps(payload, indent=2), envelope, omit)
     assert "\n" not in text
     received = json.loads(text)
     if envelope == "flat":

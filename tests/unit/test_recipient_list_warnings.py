@@ -31,11 +31,12 @@ def sample(payload: str, source: str = "a.b") -> str:
 )
 def test_a_plural_name_may_be_a_list(path: str) -> None:
     (warning,) = warnings(f'users = ["{path}"]')
-    field = path.removeprefix("data.").partition(".")[0].removesuffix("[]")
+    entry = path.removeprefix("data.").partition("[]")[0]
     assert (
         warning == f"route 1 ('a.*'): users: {path!r} may be a list, which is stored as a whole for every recipient:"
-        f" add {field!r} to omit"
+        f" add {entry!r} to omit"
     )
+    assert warnings(f'users = ["{path}"]\nomit = ["{entry}"]') == []
 
 
 @pytest.mark.parametrize("path", ["user_id", "customer", "order.status", "address", "owner.id"])
@@ -69,6 +70,22 @@ def test_only_samples_of_the_same_route_apply() -> None:
 )
 def test_omitted_fields_cause_no_warning(path: str, omit: str) -> None:
     assert warnings(f'users = ["{path}"]\nomit = ["{omit}"]') == []
+
+
+@pytest.mark.parametrize(
+    ("path", "payload", "entry"),
+    [
+        ("watchers", '{ data = { watchers = ["ada"] } }', "data.watchers"),
+        ("ticket.watchers", '{ data.ticket.watchers = ["ada"] }', "ticket.watchers"),
+        ("ticket.watchers[].id", '{ ticket.watchers = [{ id = "ada" }] }', "ticket.watchers"),
+        ("to.ids[]", '{ "to.ids[]" = ["ada"], to = { ids = 1 } }', "to.ids[]"),
+    ],
+)
+def test_the_advice_is_what_the_payloads_of_samples_need(path: str, payload: str, entry: str) -> None:
+    route = f'users = ["{path}"]\nenvelope = "flat"\n'
+    (warning,) = warnings(route, sample(payload))
+    assert warning.endswith(f"add {entry!r} to omit")
+    assert warnings(f'{route}omit = ["{entry}"]\n', sample(payload)) == []
 
 
 def test_a_raw_envelope_omits_nothing() -> None:

@@ -6,8 +6,8 @@
     flat     the fields of the payload, and `broadcastTimestamp`, the time of storing
 
 `data` is the payload's object `data` if there is one, otherwise the payload without `event_type`, `type` and
-`eventType`. The fields in the route's `omit` are left out of `data`, and of `flat`. All values are copied from the text
-of the payload, not encoded again: numbers keep every digit, and fields keep their order.
+`eventType`. What the route's `omit` names is left out of `data`, and of `flat`. All values are copied from the text of
+the payload, not encoded again: numbers keep every digit, and fields keep their order.
 """
 
 from datetime import datetime
@@ -17,6 +17,7 @@ import msgspec
 
 from domain.events import Event, Undecoded, Unreadable
 from domain.nesting_limit import too_deep
+from domain.omissions import NOTHING, Omission
 from domain.streams import Content, Entry, Envelope
 
 TYPE_FIELDS: Final = ("event_type", "type", "eventType")
@@ -25,17 +26,20 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def make_body(event: Event, envelope: Envelope, omit: tuple[str, ...]) -> str:
+def make_body(event: Event, envelope: Envelope, omission: Omission) -> str:
     """Returns the part of the envelope that is stored as `Content.body`: for `typed` and `event` the JSON text of
-    `data`, for `flat` all fields except `broadcastTimestamp`, for `raw` the payload's text. The fields `omit` are left
-    out, except for `raw`. Raises Unreadable if the payload is not a JSON object and the envelope is not `raw`.
+    `data`, for `flat` all fields except `broadcastTimestamp`, for `raw` the payload's text. The omission is applied,
+    except for `raw`. Raises Unreadable if the payload is not a JSON object and the envelope is not `raw`.
     """
     if envelope == "raw":
         return event.text
     require_object(event)
     if envelope == "flat":
-        return _without(_fields(event.text), (*omit, "broadcastTimestamp"))
-    return _data(event.text, omit)
+        fields = _fields(event.text)
+        omission.apply_to_payload(fields)
+        fields.pop("broadcastTimestamp", None)
+        return _compact(_encode(fields))
+    return _data(event.text, omission)
 
 
 def require_object(event: Event) -> None:
@@ -74,7 +78,7 @@ def data_text(content: Content) -> str:
             except msgspec.DecodeError:
                 return quoted(content.body)
         case "flat":
-            return _data(content.body, ())
+            return _data(content.body, NOTHING)
         case _:
             return content.body
 
@@ -91,16 +95,17 @@ def to_rfc3339(time: datetime) -> str:
     return text[1:24].decode() + "Z" if len(text) == 29 else text[1:20].decode() + ".000Z"
 
 
-def _data(text: str, omit: tuple[str, ...]) -> str:
+def _data(text: str, omission: Omission) -> str:
     fields = _fields(text)
     data = bytes(fields.get("data", b""))
     if data.startswith(b"{"):
-        return _without(_fields(data), omit) if omit else _compact(data)
-    return _without(fields, (*TYPE_FIELDS, *omit))
-
-
-def _without(fields: dict[str, msgspec.Raw], names: tuple[str, ...]) -> str:
-    for name in names:
+        if not omission:
+            return _compact(data)
+        fields = _fields(data)
+        omission.apply_to_data(fields)
+        return _compact(_encode(fields))
+    omission.apply_to_payload(fields)
+    for name in TYPE_FIELDS:
         fields.pop(name, None)
     return _compact(_encode(fields))
 
