@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from application.ports.backlog import PendingDeliveries, Waiting
+from application.ports.backlog_counts import PendingDeliveries, Waiting
 from application.ports.deliveries import Claim, Outcome
 from domain.deliveries import Attempt, Item, PlannedDelivery
 from domain.plans import Plan

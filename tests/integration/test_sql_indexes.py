@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import event
 
 from adapters.clock import Uuid7Factory
-from adapters.sql.backlog import SqlBacklog
+from adapters.sql.backlog_counts import SqlBacklog
 from adapters.sql.database import Database
 from adapters.sql.deliveries import SqlDeliveries
 from adapters.sql.inboxes import SqlInboxes

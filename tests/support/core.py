@@ -20,9 +20,9 @@ from application.hub.hub import Hub
 from application.hub.policy import HubPolicy, SessionPolicy
 from application.hub.session import Session
 from application.hub.session_request import ConnectRequest
-from application.live.client_commands import ClientCommands, CommandPolicy
 from application.live.followable_streams import FollowableStreams
 from application.live.open_session import OpenSession
+from application.live.session_commands import ClientCommands, CommandPolicy
 from application.ports.backplane import Backplane
 from application.ports.presence import Presence
 from application.ports.store import Recorded, Store, StoreUnavailable

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from adapters.clock import SystemClock, Uuid7Factory
-from adapters.memory.backlog import MemoryBacklog
+from adapters.memory.backlog_counts import MemoryBacklog
 from adapters.memory.bindings import MemoryBindings
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.deliveries import MemoryDeliveries
@@ -20,7 +20,7 @@ from adapters.memory.retention import MemoryRetention
 from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
-from adapters.sql.backlog import SqlBacklog
+from adapters.sql.backlog_counts import SqlBacklog
 from adapters.sql.database import TIMEOUTS, Database, Timeouts
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
@@ -32,7 +32,7 @@ from adapters.sql.schema import Schema
 from adapters.sql.settings import Pooler
 from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
-from application.ports.backlog import Backlog
+from application.ports.backlog_counts import Backlog
 from application.ports.bindings import Bindings
 from application.ports.dead_letters import DeadLetters
 from application.ports.deliveries import Deliveries

@@ -19,7 +19,7 @@ from adapters.telemetry.metric_declarations import Readings
 from adapters.telemetry.metrics_page import page
 from adapters.telemetry.prometheus import PrometheusExposition
 from application.counters import Counters, Histogram
-from application.ports.backlog import PendingDeliveries, Waiting
+from application.ports.backlog_counts import PendingDeliveries, Waiting
 from application.ports.event_source import SourceStatus
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from application.operations.report_backlog import BacklogPolicy, ReportBacklog
-from application.ports.backlog import PendingDeliveries, Waiting
+from application.ports.backlog_counts import PendingDeliveries, Waiting
 from application.ports.store import StoreUnavailable
 from tests.support.core import HandClock
 

@@ -29,6 +29,7 @@ addresses.py         the WebSocket address for the URL of a Herald server
 
 from herald_client.backoff import Backoff
 from herald_client.connection_end import Stopped
+from herald_client.connection_timing import Timing
 from herald_client.cursors import CursorFile, CursorInMemory, CursorStore, CursorUnreadable
 from herald_client.listener import Batch, Listener
 from herald_client.objects import (
@@ -45,7 +46,6 @@ from herald_client.objects import (
     Unread,
 )
 from herald_client.positions import ResumePoint
-from herald_client.timing import Timing
 from herald_client.tokens import Token
 
 __all__ = [

@@ -20,8 +20,8 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from herald_client.connection_end import BROKEN, ConnectionEnded, Reaction, after_close, after_refusal
+from herald_client.connection_timing import Timing
 from herald_client.objects import Bye, Hello, ProtocolError
-from herald_client.timing import Timing
 
 SUBPROTOCOL: Final = Subprotocol("herald.v1")
 

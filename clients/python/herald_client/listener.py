@@ -10,12 +10,12 @@ import msgspec
 
 from herald_client.addresses import address
 from herald_client.backoff import Backoff
+from herald_client.connection_timing import DEFAULT_TIMING, Timing
 from herald_client.cursors import CursorFile, CursorInMemory, CursorStore
 from herald_client.objects import Item
 from herald_client.positions import Positions, ResumePoint, resume_point_after
 from herald_client.receiver import Received, Receiver
 from herald_client.reconnection import Reconnection
-from herald_client.timing import DEFAULT_TIMING, Timing
 from herald_client.tokens import TokenProvider, Tokens, TokenValue
 
 

@@ -11,6 +11,7 @@ import msgspec
 from herald_client.addresses import with_cursor
 from herald_client.connection import Connection
 from herald_client.connection_end import ConnectionEnded, Reaction, Stopped
+from herald_client.connection_timing import Timing
 from herald_client.objects import (
     Authenticated,
     Bye,
@@ -27,7 +28,6 @@ from herald_client.objects import (
 )
 from herald_client.positions import Positions
 from herald_client.reconnection import Reconnection
-from herald_client.timing import Timing
 from herald_client.token_refresh import TokenRefresh
 from herald_client.tokens import Tokens
 

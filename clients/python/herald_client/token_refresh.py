@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from herald_client.timing import DEFAULT_TIMING, Timing
+from herald_client.connection_timing import DEFAULT_TIMING, Timing
 from herald_client.tokens import Tokens
 
 log = logging.getLogger(__name__)

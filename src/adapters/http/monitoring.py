@@ -15,7 +15,7 @@ from application.counters import Counters
 from application.hub.hub import Hub
 from application.operations.health import Health, ReportHealth
 from application.operations.report_backlog import ReportBacklog
-from application.ports.backlog import Waiting
+from application.ports.backlog_counts import Waiting
 from application.ports.clock import Clock
 from application.ports.exposition import Exposition
 from application.ports.health_check import CheckResult

@@ -10,7 +10,7 @@ import h11
 import msgspec
 from multidict import CIMultiDict
 
-from adapters.web.handshake import Handshake
+from adapters.web.handshake_request import Handshake
 from adapters.web.refusals import (
     ADDRESS_TOO_LONG,
     HEADERS_TOO_LARGE,

@@ -1,10 +1,10 @@
-"""Converts a connection object of Litestar to a Handshake (adapters.web.handshake)."""
+"""Converts a connection object of Litestar to a Handshake (adapters.web.handshake_request)."""
 
 from typing import Any
 
 from litestar.connection import ASGIConnection
 
-from adapters.web.handshake import Handshake
+from adapters.web.handshake_request import Handshake
 
 
 def handshake_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Handshake:

@@ -8,7 +8,7 @@ import msgspec
 
 from application.counters import Counters, Histogram
 from application.hub.hub import Hub
-from application.ports.backlog import Waiting
+from application.ports.backlog_counts import Waiting
 from application.ports.event_source import SourceStatus
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram", "info"]

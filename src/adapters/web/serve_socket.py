@@ -16,9 +16,9 @@ from application.counters import Counters
 from application.hub.hub import Hub
 from application.hub.session import Session
 from application.hub.session_request import ConnectRequest, ReplacementSession
-from application.live.client_commands import ClientCommands
 from application.live.followable_streams import FollowableStreams
 from application.live.open_session import OpenSession
+from application.live.session_commands import ClientCommands
 from application.ports.clock import Clock
 from application.ports.store import Store
 from domain.caller_errors import InvalidInput, TokenInvalid, TokenMissing, TooManyAnonymous, TooManyRequests

@@ -5,10 +5,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from adapters.web.handshake import Handshake
+from adapters.web.handshake_request import Handshake
 from adapters.web.refusals import HandshakeRefusal
 from application.hub.transport import Transport
-from application.live.client_commands import CommandPolicy
+from application.live.session_commands import CommandPolicy
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 
 # Maximum length of a frame from a client: characters of a text frame, bytes of a binary frame. The longest frames that

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from application.ports.backlog import Backlog, PendingDeliveries, Waiting
+from application.ports.backlog_counts import Backlog, PendingDeliveries, Waiting
 from application.ports.clock import Clock
 from application.ports.store import StoreUnavailable
 

@@ -23,7 +23,7 @@ from application.ingest.ingest_events import ConsumeEvents
 from application.live.followable_streams import FollowableStreams
 from application.live.open_session import OpenSession
 from application.operations.report_backlog import BacklogPolicy, ReportBacklog
-from application.ports.backlog import Backlog
+from application.ports.backlog_counts import Backlog
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock, IdFactory
 from application.ports.exposition import Exposition

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from dishka import Provider, Scope, provide
 
-from adapters.memory.backlog import MemoryBacklog
+from adapters.memory.backlog_counts import MemoryBacklog
 from adapters.memory.bindings import MemoryBindings
 from adapters.memory.dead_letters import MemoryDeadLetters
 from adapters.memory.deliveries import MemoryDeliveries
@@ -14,7 +14,7 @@ from adapters.memory.retention import MemoryRetention
 from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.start_offsets import MemoryStartOffsets
 from adapters.memory.store import MemoryStore
-from adapters.sql.backlog import SqlBacklog
+from adapters.sql.backlog_counts import SqlBacklog
 from adapters.sql.database import Database
 from adapters.sql.dead_letters import SqlDeadLetters
 from adapters.sql.deliveries import SqlDeliveries
@@ -26,7 +26,7 @@ from adapters.sql.settings import MEMORY, DatabaseSettings
 from adapters.sql.start_offsets import SqlStartOffsets
 from adapters.sql.store import SqlStore
 from application.counters import Counters
-from application.ports.backlog import Backlog
+from application.ports.backlog_counts import Backlog
 from application.ports.bindings import Bindings
 from application.ports.clock import IdFactory
 from application.ports.dead_letters import DeadLetters

@@ -3,9 +3,9 @@
 from adapters.sql.database import Database
 from adapters.sql.dialects.dialect import DeliveryWriting, Writing
 from adapters.sql.dialects.postgresql import PostgresqlWriting
-from adapters.sql.dialects.postgresql_deliveries import PostgresqlDeliveryWriting
+from adapters.sql.dialects.postgresql_delivery_writing import PostgresqlDeliveryWriting
 from adapters.sql.dialects.sqlite import SqliteWriting
-from adapters.sql.dialects.sqlite_deliveries import SqliteDeliveryWriting
+from adapters.sql.dialects.sqlite_delivery_writing import SqliteDeliveryWriting
 
 
 def writing_for(database: Database) -> Writing:

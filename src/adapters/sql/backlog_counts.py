@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.sql.database import Database
 from adapters.sql.delivery_rows import EMAIL, PENDING, WAITING
 from adapters.sql.queries import deliveries, letters
-from application.ports.backlog import PendingDeliveries, Waiting
+from application.ports.backlog_counts import PendingDeliveries, Waiting
 
 _TABLE: Final = deliveries.c
 _LIMIT: Final[BindParameter[int]] = bindparam("limit")

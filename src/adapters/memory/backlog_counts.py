@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import groupby, islice
 
 from adapters.memory.shared_records import KeptDelivery, MemoryRecords
-from application.ports.backlog import PendingDeliveries, Waiting
+from application.ports.backlog_counts import PendingDeliveries, Waiting
 from application.ports.clock import Clock
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from application.access.identify import IdentifyCaller
 from application.hub.session import Session
 from application.hub.session_request import ConnectRequest
-from application.live.client_commands import CommandPolicy
+from application.live.session_commands import CommandPolicy
 from domain.caller_errors import TokenExpired, TokenInvalid, Unavailable
 from domain.identity import Identity
 from domain.protocol.herald_v1 import CloseCode, CloseReason
