@@ -1,4 +1,5 @@
-"""The state of a notification (read, archived, muted) and its changes. This is the only definition of "unread"."""
+"""The state of a notification (read, archived, muted) and its changes. This is the only definition of "unread" and of
+"unseen"."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -47,6 +48,14 @@ class StateFilter(msgspec.Struct, frozen=True):
 
 UNREAD: Final = StateFilter(read=False, archived=False)
 NOT_ARCHIVED: Final = StateFilter(archived=False)
+
+
+def is_unseen(state: NotificationState, seq: int, seen_seq: int) -> bool:
+    """Returns whether a notification counts as unseen: it is unread, and has arrived (at position `seq`) after the
+    position `seen_seq`, up to which its user has seen the inbox. A notification of a muted type is not unseen, because
+    it is stored as read.
+    """
+    return seq > seen_seq and state.unread
 
 
 class Transition(msgspec.Struct, frozen=True):

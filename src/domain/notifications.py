@@ -1,6 +1,7 @@
 """The notifications of an inbox, and the filters and page cursors for listing them."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -8,8 +9,8 @@ from uuid import UUID
 import msgspec
 
 from domain.caller_errors import InvalidInput
-from domain.notification_state import TRANSITIONS, NotificationState, StateChange, StateFilter
-from domain.positions import tag_of
+from domain.notification_state import TRANSITIONS, NotificationState, StateChange, StateFilter, is_unseen
+from domain.positions import Head, tag_of
 from domain.streams import Content, Entry, inbox_of
 
 
@@ -38,10 +39,14 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
             return None
         return msgspec.structs.replace(self, changed=position, updated_at=now, state=state)
 
-    def entry(self, unread: int, kind: StateChange | Literal["arrival"] | None = None) -> Entry:
+    def is_unseen(self, head: Head) -> bool:
+        """Returns whether the notification counts as unseen in its inbox, which has this head."""
+        return is_unseen(self.state, self.seq, head.seen_seq)
+
+    def entry(self, head: Head, kind: StateChange | Literal["arrival"] | None = None) -> Entry:
         """Returns the entry that reports this notification to clients. `kind` says what the entry reports: the arrival,
         or a state change. Without `kind`, the entry reports the current state: `archived` for an archived notification,
-        otherwise `arrival`. `unread` is the number of unread notifications in the inbox.
+        otherwise `arrival`. `head` is the head of the inbox after what the entry reports.
         """
         state = self.state
         return Entry(
@@ -54,8 +59,20 @@ class Notification(msgspec.Struct, frozen=True, gc=False):
             kind or ("archived" if state.archived else "arrival"),
             state.read,
             state.muted,
-            unread,
+            head.unread,
+            head.unseen,
         )
+
+
+def head_after(head: Head, changed: Iterable[tuple[Notification, Notification]]) -> Head:
+    """Returns the head of an inbox after state changes of its notifications, all at the next position. `changed` has
+    each changed notification before and after the change.
+    """
+    unread, unseen = head.unread, head.unseen
+    for before, after in changed:
+        unread += after.state.unread - before.state.unread
+        unseen += after.is_unseen(head) - before.is_unseen(head)
+    return msgspec.structs.replace(head, last=head.last + 1, unread=unread, seen_unread=unread - unseen)
 
 
 class NotificationFilter(StateFilter, frozen=True, kw_only=True):

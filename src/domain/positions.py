@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from domain.streams import StreamName, is_inbox, public_name
+from domain.streams import Seen, StreamName, is_inbox, public_name
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -17,13 +17,31 @@ class Head(msgspec.Struct, frozen=True):
     0 for a stream without entries.
 
     For an inbox, `not_before` is the time of its user's latest sign-out, and `unread` is the number of unread
-    notifications.
+    notifications. `seen_seq` is the watermark: the position of the newest notification that the user has seen; 0 if
+    none. The watermark was moved there at position `seen_changed`. `seen_unread` is the number of unread notifications
+    up to the watermark. It is stored instead of `unseen`, because an arrival does not change it.
     """
 
     last: int = 0
     pruned: int = 0
     not_before: datetime | None = None
     unread: int = 0
+    seen_seq: int = 0
+    seen_changed: int = 0
+    seen_unread: int = 0
+
+    @property
+    def unseen(self) -> int:
+        """The number of unseen notifications: those that are unread and have arrived after the watermark."""
+        return self.unread - self.seen_unread
+
+    def seen_between(self, stream: StreamName, after: int, upto: int) -> Seen | None:
+        """Returns the entry about the watermark of this inbox, if its position is greater than `after` and at most
+        `upto`; otherwise None.
+        """
+        if not after < self.seen_changed <= upto:
+            return None
+        return Seen(stream, self.seen_seq, self.seen_changed, self.unseen)
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -81,8 +99,8 @@ class ResumePoint(msgspec.Struct, frozen=True):
     """Where a session starts. `positions` has its position in each of its streams: the session is sent the entries
     after that position. `resumed` is true if the client's cursor was used and there is no gap. `gaps` are the streams,
     by public name, in which entries after the cursor may be missing. `behind` are the streams that have newer entries
-    than the session's position. `unread` is the number of unread notifications in the inbox; None for a session without
-    an inbox.
+    than the session's position. `unread` and `unseen` are the numbers of unread and of unseen notifications in the
+    inbox; None for a session without an inbox.
     """
 
     positions: dict[StreamName, int]
@@ -90,6 +108,7 @@ class ResumePoint(msgspec.Struct, frozen=True):
     gaps: tuple[str, ...] = ()
     behind: frozenset[StreamName] = frozenset()
     unread: int | None = None
+    unseen: int | None = None
 
 
 def resolve_start(
@@ -105,11 +124,12 @@ def resolve_start(
     starts at the head of every stream, each with a gap.
     """
     ends = {stream: head.last for stream, head in heads.items()}
-    unread = next((head.unread for stream, head in heads.items() if is_inbox(stream)), None)
+    inbox = next((head for stream, head in heads.items() if is_inbox(stream)), None)
+    unread, unseen = (None, None) if inbox is None else (inbox.unread, inbox.unseen)
     if lost or (cursor is not None and (cursor.epoch != epoch or cursor.tag != tag)):
-        return ResumePoint(ends, gaps=tuple(public_name(stream) for stream in heads), unread=unread)
+        return ResumePoint(ends, gaps=tuple(map(public_name, heads)), unread=unread, unseen=unseen)
     if cursor is None:
-        return ResumePoint(ends, unread=unread)
+        return ResumePoint(ends, unread=unread, unseen=unseen)
     positions: dict[StreamName, int] = {}
     gaps = []
     for stream, head in heads.items():
@@ -121,4 +141,4 @@ def resolve_start(
             gaps.append(name)
             positions[stream] = head.last if asked > head.last else head.pruned
     behind = frozenset(stream for stream, position in positions.items() if position < ends[stream])
-    return ResumePoint(positions, resumed=not gaps, gaps=tuple(gaps), behind=behind, unread=unread)
+    return ResumePoint(positions, not gaps, tuple(gaps), behind, unread, unseen)

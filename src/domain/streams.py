@@ -106,7 +106,9 @@ class StreamEntry(Protocol):
     @property
     def kind(self) -> str: ...
     @property
-    def stored_at(self) -> datetime: ...
+    def stored_at(self) -> datetime | None:
+        """When the entry was stored; None if this is not known."""
+
     @property
     def weight(self) -> int:
         """The approximate size of the entry in memory, in bytes."""
@@ -121,11 +123,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     `changed` is the position of this entry. `seq` is the position of the arrival; the two are equal if this entry is
     the arrival. `read` is true if the notification is read, as it is from the beginning if the user has muted its type.
-    `muted` is true if the arrival of the notification is not pushed to sessions. `unread` is the number of unread
-    notifications in the inbox after this entry.
+    `muted` is true if the arrival of the notification is not pushed to sessions. `unread` and `unseen` are the numbers
+    of unread and of unseen notifications in the inbox after this entry. `unseen` is None for a broadcast, and for an
+    entry that a node of version 0.4 or earlier has published: those do not count unseen notifications.
 
     A session that missed entries is sent each notification once, in its current state: as an `arrival` with the current
-    `read`, or as `archived`. Then `unread` is the number at the time of reading from the store.
+    `read`, or as `archived`. Then `unread` and `unseen` are the numbers at the time of reading from the store.
     """
 
     stream: StreamName
@@ -138,6 +141,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     read: bool = False
     muted: bool = False
     unread: int = 0
+    unseen: int | None = None
 
     @property
     def weight(self) -> int:
@@ -149,6 +153,29 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     @property
     def text_size(self) -> int:
         return len(self.content.body)
+
+
+class Seen(msgspec.Struct, frozen=True, gc=False):
+    """An entry about an inbox itself: its owner has seen all notifications up to position `seq`, the watermark.
+    `changed` is the position of this entry, and `unseen` the number of unseen notifications after it. An inbox has only
+    one watermark, so a session that missed several moves of it is sent the last one. `stored_at` is None if the entry
+    was read from the store.
+    """
+
+    stream: StreamName
+    seq: int
+    changed: int
+    unseen: int
+    stored_at: datetime | None = None
+    kind: Literal["seen"] = "seen"
+
+    @property
+    def weight(self) -> int:
+        return 300
+
+    @property
+    def text_size(self) -> int:
+        return 100
 
 
 class SignOut(msgspec.Struct, frozen=True):

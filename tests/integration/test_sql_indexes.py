@@ -54,7 +54,7 @@ async def test_every_query_of_notifications_uses_an_index(database: Database, po
         lambda: inboxes.page("user-7", NotificationFilter(read=False), 20),
         lambda: inboxes.page("user-7", NotificationFilter(start=later(5), end=later(9)), 20),
         lambda: inboxes.count("user-7", NotificationFilter(read=False)),
-        lambda: inboxes.unread("user-7"),
+        lambda: inboxes.see("user-7", 90),
         lambda: inboxes.unread_by_type("user-7"),
         lambda: inboxes.change("user-7", some, "read", NOW),
         lambda: inboxes.change_all("user-7", "read", 90, 10, NOW),

@@ -15,7 +15,7 @@ from application.ports.deliveries import DeliveryFilter
 from domain.broker_messages import Message
 from domain.planning import plan
 from tests.support.core import message, table
-from tests.support.stores import STORES, Stores, check_counters
+from tests.support.stores import STORES, Stores, check_counters, head
 
 ROUTES = table(
     """
@@ -115,7 +115,7 @@ async def test_hostile_texts_never_fail_a_batch_on_any_store(stores: Stores) -> 
             # An exception here would make the consumer retry the same batch forever.
             async for _part in store_plans(store_plans.parts(plans)):
                 pass
-    unread = await stores.inboxes.unread("bob")
+    unread = (await head(stores, "bob")).unread
     assert unread == len(hostile())
     await check_counters(stores, "bob")
     assert await stores.dead_letters.count(DeadLetterFilter(reason="unstorable_text")) > 20

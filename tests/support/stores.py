@@ -43,6 +43,7 @@ from application.ports.start_offsets import StartOffsets
 from application.ports.store import Recorded, Store
 from domain.notifications import Notification, NotificationFilter
 from domain.planning import plan
+from domain.positions import Head
 from domain.streams import Entry
 from tests.support.core import NOW, message, table
 from tests.support.postgres import Postgres
@@ -230,11 +231,17 @@ async def kept(stores: Stores, user: str = "ada") -> list[Notification]:
     return list(leaf.notifications[::-1])
 
 
+async def head(stores: Stores, user: str = "ada") -> Head:
+    return (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
+
+
 async def check_counters(stores: Stores, user: str = "ada") -> None:
     """Assert that the stored counters equal the counted rows."""
     rows = await kept(stores, user)
     unread = [one for one in rows if not one.state.read and not one.state.archived]
-    head = (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
-    assert head.unread == len(unread) == await stores.inboxes.unread(user)
+    now = await head(stores, user)
+    assert (now.unread, now.unseen) == (len(unread), len([one for one in unread if one.seq > now.seen_seq]))
+    assert (await stores.inboxes.page(user, NotificationFilter(), 1)).head == now
     assert sum((await stores.inboxes.unread_by_type(user)).values()) == len(unread)
-    assert all(head.pruned < one.seq <= one.changed <= head.last for one in rows)
+    assert all(now.pruned < one.seq <= one.changed <= now.last for one in rows)
+    assert now.seen_seq <= now.seen_changed <= now.last

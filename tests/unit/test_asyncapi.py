@@ -89,8 +89,8 @@ def test_every_endpoint_is_a_channel_at_its_address() -> None:
 
 FRAMES = {
     "hello": [
-        protocol.hello("s", "e", {"inbox": 3}, "c", 30.0, True, ("news",), 2),
-        protocol.hello("s", "e", {}, "c", 30.0, False, (), None),
+        protocol.hello("s", "e", {"inbox": 3}, "c", 30.0, True, ("news",), 2, 1),
+        protocol.hello("s", "e", {}, "c", 30.0, False, (), None, None),
     ],
     "notification": [
         protocol_text(entry(stream="inbox:ada", title="t", message="m", unread=1)),

@@ -43,9 +43,9 @@ def seqs(listing: NotificationList) -> list[int]:
 
 async def test_an_empty_inbox(rig: Rig) -> None:
     for listing in (await rig.browse.by_cursor("ada", EVERY, 20), await rig.browse.by_page("ada", EVERY, 1, 20)):
-        assert (seqs(listing), listing.unread, listing.next_cursor) == ([], 0, None)
+        assert (seqs(listing), listing.head.unread, listing.next_cursor) == ([], 0, None)
     assert listing.total == 0
-    assert await rig.browse.unread("ada") == 0
+    assert (await rig.browse.head("ada")).unread == 0
     assert await rig.browse.unread_by_type("ada") == {}
 
 
@@ -88,7 +88,7 @@ async def test_pages_of_a_filtered_list_keep_the_filter(rig: Rig) -> None:
     assert seqs(await rig.browse.by_cursor("ada", NotificationFilter(archived=True), 20)) == [1]
     assert (await rig.browse.by_page("ada", odd, 1, 1)).total == 2
     assert await rig.browse.unread_by_type("ada") == {"t0": 3, "t1": 1}
-    assert await rig.browse.unread("ada") == 4
+    assert (await rig.browse.head("ada")).unread == 4
 
 
 async def test_a_list_has_a_cursor_for_changes(rig: Rig) -> None:

@@ -58,12 +58,12 @@ def positions(changes: Changes) -> dict[str, int]:
 async def test_without_a_cursor_it_starts_at_the_head(rig: Rig) -> None:
     await rig.send(3)
     first = await rig.follow("ada", None, 100)
-    assert (first.notifications, first.more, first.gap, first.unread) == ([], False, False, 3)
+    assert (first.notifications, first.more, first.gap, first.head.unread) == ([], False, False, 3)
     assert positions(first) == {"inbox": 3}
     await rig.send()
     await rig.send(to="bob")
     then = await rig.follow("ada", first.cursor, 100)
-    assert (seqs(then), then.more, then.gap, then.unread) == ([(4, 4)], False, False, 4)
+    assert (seqs(then), then.more, then.gap, then.head.unread) == ([(4, 4)], False, False, 4)
     assert (await rig.follow("ada", then.cursor, 100)).notifications == []
 
 
@@ -127,7 +127,7 @@ async def test_following_to_the_end_gives_the_list(rig: Rig, limit: int) -> None
             changes = await rig.follow("ada", cursor, limit)
         listing = await rig.browse.by_cursor("ada", NotificationFilter(), 1000)
         assert sorted(mine.values(), key=lambda one: -one.seq) == list(listing.notifications)
-        assert changes.unread == listing.unread
+        assert changes.head.unread == listing.head.unread
         assert changes.cursor == listing.cursor
     assert len(mine) > 1
 
@@ -154,7 +154,7 @@ async def test_an_unusable_cursor_is_a_gap(rig: Rig, what: str) -> None:
         "nobody": f"1.{await rig.node.store.epoch()}..news:4",
     }[what]
     changes = await rig.follow("ada", since, 100)
-    assert (changes.gap, changes.notifications, changes.more, changes.unread) == (True, [], False, 2)
+    assert (changes.gap, changes.notifications, changes.more, changes.head.unread) == (True, [], False, 2)
     assert positions(changes) == {"inbox": 2}
     after = await rig.follow("ada", changes.cursor, 100)
     assert not after.gap

@@ -58,7 +58,7 @@ def test_a_change_has_its_own_position_and_the_unread_total(kind: Any) -> None:
 @given(TEXT, st.dictionaries(TEXT, st.integers(0)), st.lists(TEXT).map(tuple))
 def test_all_other_objects_are_one_line_of_json(text: str, positions: dict[str, int], gaps: tuple[str, ...]) -> None:
     for frame, kind in [
-        (protocol.hello(text, text, positions, text, 30.0, True, gaps, 7), "hello"),
+        (protocol.hello(text, text, positions, text, 30.0, True, gaps, 7, 0), "hello"),
         (protocol.gap(text, 1, 2), "gap"),
         (protocol.heartbeat(NOW, text), "heartbeat"),
         (protocol.pong(msgspec.Raw(json.dumps(text).encode())), "pong"),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from adapters.memory.shared_records import MemoryRecords
 from adapters.memory.streams import Inbox
-from application.ports.inboxes import InboxPage, MutedUnread, StateChanged
+from application.ports.inboxes import InboxPage, MutedUnread, SeenMoved, StateChanged
 from domain.notification_state import TRANSITIONS, StateChange
 from domain.notifications import Notification, NotificationFilter
 from domain.preferences import DEFAULT
@@ -40,9 +40,6 @@ class MemoryInboxes:
     async def count(self, user: str, filter: NotificationFilter) -> int:
         return sum(1 for _ in _newest_first(self._inbox(user), filter.selects))
 
-    async def unread(self, user: str) -> int:
-        return self._inbox(user).unread
-
     async def unread_by_type(self, user: str) -> dict[str, int]:
         unread = _newest_first(self._inbox(user), lambda one: one.state.unread)
         return dict(Counter(one.content.type for one in unread))
@@ -53,11 +50,14 @@ class MemoryInboxes:
         if seq is None:
             return None
         entries = inbox.change([seq], change, now)
-        return StateChanged(entries, inbox.unread, inbox.notifications[seq])
+        return StateChanged(entries, self._records.head(inbox_of(user)), inbox.notifications[seq])
 
     async def change_all(self, user: str, change: StateChange, upto: int, limit: int, now: datetime) -> StateChanged:
         applies = TRANSITIONS[change].before.matches
-        return _change_newest(self._inbox(user), change, lambda one: applies(one.state), upto, limit, now)
+        return self._change_newest(user, change, lambda one: applies(one.state), upto, limit, now)
+
+    async def see(self, user: str, upto: int) -> SeenMoved:
+        return SeenMoved(self._inbox(user).see(upto), self._records.head(inbox_of(user)))
 
     async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
         muting = sorted(user for user, preferences in self._records.preferences.items() if preferences.muted_types)
@@ -66,8 +66,22 @@ class MemoryInboxes:
         return MutedUnread(with_unread, searched[-1] if len(searched) == limit else None)
 
     async def mark_muted_read(self, user: str, limit: int, now: datetime) -> StateChanged:
+        last = self._inbox(user).head.last
+        return self._change_newest(user, "read", self._is_muted_unread(user), last, limit, now)
+
+    def _change_newest(
+        self,
+        user: str,
+        change: StateChange,
+        selects: Callable[[Notification], bool],
+        upto: int,
+        limit: int,
+        now: datetime,
+    ) -> StateChanged:
         inbox = self._inbox(user)
-        return _change_newest(inbox, "read", self._is_muted_unread(user), inbox.last, limit, now)
+        newest = [one.seq for one in islice(_newest_first(inbox, selects, upto + 1), limit)]
+        entries = inbox.change(newest[::-1], change, now)
+        return StateChanged(entries[::-1], self._records.head(inbox_of(user)))
 
     def _has_muted_unread(self, user: str) -> bool:
         return any(_newest_first(self._inbox(user), self._is_muted_unread(user)))
@@ -89,11 +103,3 @@ def _newest_first(
         notification = inbox.notifications[inbox.seqs[index]]
         if selects(notification):
             yield notification
-
-
-def _change_newest(
-    inbox: Inbox, change: StateChange, selects: Callable[[Notification], bool], upto: int, limit: int, now: datetime
-) -> StateChanged:
-    newest = [one.seq for one in islice(_newest_first(inbox, selects, upto + 1), limit)]
-    entries = inbox.change(newest[::-1], change, now)
-    return StateChanged(entries[::-1], inbox.unread)

@@ -86,7 +86,7 @@ class MemoryRecords:
     def head(self, name: StreamName) -> Head:
         kept = self.stream(name)
         not_before = self.sign_outs.get(owner_of(name)) if is_inbox(name) else None
-        return Head(not_before=not_before) if kept is None else Head(kept.last, kept.pruned, not_before, kept.unread)
+        return msgspec.structs.replace(Head() if kept is None else kept.head, not_before=not_before)
 
     def notify(self, user: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
         """Stores a notification in the user's inbox, and returns its entry. Returns None if the inbox already has the
@@ -98,10 +98,10 @@ class MemoryRecords:
         if (fresh := self._register_event(inbox, content, by_source)) is None:
             return None
         state = state_on_arrival(self.preferences.get(user, DEFAULT), fresh.type, now)
-        seq = inbox.last + 1
+        seq = inbox.head.last + 1
         arrival = Notification(self._ids.new_id(), user, seq, seq, now, now, fresh, state)
         inbox.append(arrival)
-        return self._count_bytes(inbox, arrival.entry(inbox.unread))
+        return self._count_bytes(inbox, arrival.entry(inbox.head))
 
     def broadcast(self, to: str, content: Content, now: datetime, by_source: bool = True) -> Entry | None:
         """Stores a broadcast in the feed `to`, and returns its entry. Returns None if the feed already has the event.
@@ -112,7 +112,7 @@ class MemoryRecords:
             kept = self.feeds[name] = Feed()
         if (fresh := self._register_event(kept, content, by_source)) is None:
             return None
-        seq = kept.last + 1
+        seq = kept.head.last + 1
         broadcast = Entry(name, seq, seq, self._ids.new_id(), fresh, now)
         kept.append(broadcast)
         return self._count_bytes(kept, broadcast)

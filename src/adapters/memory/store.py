@@ -65,7 +65,7 @@ class MemoryStore:
         first = bisect_right(kept.seqs, after)
         taken = kept.seqs[first : first + limit]
         cut = first + limit < len(kept.seqs)
-        return StreamPage(tuple(map(kept.entry, taken)), taken[-1] if cut else max(after, kept.last), head)
+        return StreamPage(tuple(map(kept.entry, taken)), taken[-1] if cut else max(after, head.last), head)
 
     async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         inbox = self._records.stream(stream)
@@ -78,9 +78,10 @@ class MemoryStore:
         if end < len(changes):
             end = bisect_left(changes, (changes[end - 1][0] + 1, 0))
         taken = changes[first:end]
-        entries = tuple(inbox.notifications[seq].entry(inbox.unread) for _, seq in taken)
-        upto = taken[-1][0] if end < len(changes) else max(after, inbox.last)
-        return StreamPage(entries, upto, self._records.head(stream))
+        head = self._records.head(stream)
+        entries = tuple(inbox.notifications[seq].entry(head) for _, seq in taken)
+        upto = taken[-1][0] if end < len(changes) else max(after, head.last)
+        return StreamPage(entries, upto, head, head.seen_between(stream, after, upto))
 
     async def not_before(self, user: str) -> datetime | None:
         return self._records.sign_outs.get(user)

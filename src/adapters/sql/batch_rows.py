@@ -25,9 +25,10 @@ class Counter(msgspec.Struct):
     """The counters of one inbox or feed. A recording locks and reads them, changes them in this object, and writes them
     back.
 
-    `last`, `pruned`, `unread` and `not_before` are the fields of Head. `qualified` is the position of the latest entry
-    that was stored under a qualified origin (see domain.event_identity). `added` is the number of entries that this
-    recording adds. `preferences` are, for an inbox, those preferences of its owner that affect arriving notifications.
+    `last`, `pruned`, `unread`, `not_before` and `seen_unread` are the fields of Head. `qualified` is the position of
+    the latest entry that was stored under a qualified origin (see domain.event_identity). `added` is the number of
+    entries that this recording adds. `preferences` are, for an inbox, those preferences of its owner that affect
+    arriving notifications.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Counter(msgspec.Struct):
     qualified: int
     unread: int = 0
     not_before: datetime | None = None
+    seen_unread: int = 0
     added: int = 0
     preferences: Preferences = DEFAULT
 

@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from msgspec.structs import replace
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     ColumnExpressionArgument,
     Select,
@@ -22,16 +24,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.database import Database
 from adapters.sql.queries import Queries, inboxes, notifications, preferences
-from adapters.sql.state_columns import changed_values, in_state
+from adapters.sql.seen_columns import recount
+from adapters.sql.state_columns import changed_values, in_state, seen_unread
 from adapters.sql.stream_row_mappings import INBOX_HEAD, NOTIFICATION
-from application.ports.inboxes import InboxPage, MutedUnread, StateChanged
+from application.ports.inboxes import InboxPage, MutedUnread, SeenMoved, StateChanged
 from domain.notification_state import TRANSITIONS, UNREAD, StateChange
-from domain.notifications import Notification, NotificationFilter
+from domain.notifications import Notification, NotificationFilter, head_after
 from domain.positions import Head
 
 _OF_USER: Final = notifications.c.user_id == bindparam("user")
+_COUNT: Final = select(func.count()).select_from(notifications)
+_NEWEST_UP_TO: Final = select(func.max(notifications.c.seq)).where(
+    _OF_USER, notifications.c.seq <= bindparam("upto", type_=BigInteger)
+)
 _UNREAD: Final = in_state(notifications.c, UNREAD)
-_UNREAD_TOTAL: Final = select(inboxes.c.unread_count).where(inboxes.c.user_id == bindparam("user"))
 _UNREAD_BY_TYPE: Final = (
     select(notifications.c.notification_type.label("type"), func.count().label("total"))
     .where(_OF_USER, *_UNREAD)
@@ -62,7 +68,7 @@ class SqlInboxes:
         self._columns = queries.notification
         self._without_texts = [_TEXTS.get(column.name, column).label(column.name) for column in queries.notification]
         self._counters = select(*queries.inbox_head).where(inboxes.c.user_id == bindparam("user"))
-        self._lock = self._counters.with_for_update()
+        self._lock = select(*queries.locked_inbox_head).where(inboxes.c.user_id == bindparam("user")).with_for_update()
         self._get = select(*queries.notification).where(_OF_USER, notifications.c.id == bindparam("id"))
         self._find_muted_unread = _find_muted_unread(database.is_postgresql)
 
@@ -97,11 +103,8 @@ class SqlInboxes:
         return InboxPage(found[:limit], head, more=len(found) > limit)
 
     async def count(self, user: str, filter: NotificationFilter) -> int:
-        statement = _selected(select(func.count()).select_from(notifications), user, filter)
-        return await self._number(statement, user)
-
-    async def unread(self, user: str) -> int:
-        return await self._number(_UNREAD_TOTAL, user)
+        statement = _selected(_COUNT, user, filter)
+        return await self._database.read(lambda connection: connection.scalar(statement, {"user": user})) or 0
 
     async def unread_by_type(self, user: str) -> dict[str, int]:
         return {row.type: row.total for row in await self._database.fetch(_UNREAD_BY_TYPE, {"user": user})}
@@ -115,13 +118,13 @@ class SqlInboxes:
             position = head.last + 1
             after = before.after(change, position, now)
             if after is None:
-                return StateChanged((), head.unread, before)
-            unread = head.unread + after.state.unread - before.state.unread
-            await _write_counters(connection, user, position, unread)
+                return StateChanged((), head, before)
+            head = head_after(head, [(before, after)])
+            await _write_head(connection, user, head)
             statement = update(notifications).where(_OF_USER, notifications.c.id == bindparam("one"))
             values = changed_values(change, position, now)
             await connection.execute(statement.values(**values), {"user": user, "one": id})
-            return StateChanged((after.entry(unread, change),), unread, after)
+            return StateChanged((after.entry(head, change),), head, after)
 
         return await self._database.write(store)
 
@@ -129,9 +132,25 @@ class SqlInboxes:
         async def store(connection: AsyncConnection) -> StateChanged:
             head = await self._lock_inbox(connection, user)
             if head is None:
-                return StateChanged((), 0)
+                return StateChanged((), Head())
             upto_position = notifications.c.seq <= upto
             return await self._change_newest(connection, user, head, change, (upto_position,), limit, now)
+
+        return await self._database.write(store)
+
+    async def see(self, user: str, upto: int) -> SeenMoved:
+        async def store(connection: AsyncConnection) -> SeenMoved:
+            head = await self._lock_inbox(connection, user)
+            newest = await connection.scalar(_NEWEST_UP_TO, {"user": user, "upto": upto})
+            if head is None or newest is None or newest <= head.seen_seq:
+                return SeenMoved(False, head or Head())
+            newly_seen = (_OF_USER, notifications.c.seq > head.seen_seq, *seen_unread(notifications.c, newest))
+            unread = await connection.scalar(_COUNT.where(*newly_seen), {"user": user}) or 0
+            position = head.last + 1
+            seen_total = head.seen_unread + unread
+            head = replace(head, last=position, seen_seq=newest, seen_changed=position, seen_unread=seen_total)
+            await _write_head(connection, user, head)
+            return SeenMoved(True, head)
 
         return await self._database.write(store)
 
@@ -145,7 +164,7 @@ class SqlInboxes:
             head = await self._lock_inbox(connection, user)
             muted = await connection.scalar(_MUTED_TYPES, {"user": user})
             if head is None or not muted:
-                return StateChanged((), head.unread if head is not None else 0)
+                return StateChanged((), head or Head())
             conditions = (_UNCHANGED, notifications.c.notification_type.in_(muted))
             return await self._change_newest(connection, user, head, "read", conditions, limit, now)
 
@@ -169,28 +188,28 @@ class SqlInboxes:
         newest = select(*self._without_texts).where(*conditions).order_by(seq.desc()).limit(limit)
         before = [_read_notification(row) for row in await connection.execute(newest, {"user": user})]
         if not before:
-            return StateChanged((), head.unread)
+            return StateChanged((), head)
         position = head.last + 1
         changed = [(one, after) for one in before if (after := one.after(change, position, now)) is not None]
-        unread = head.unread + sum(after.state.unread - one.state.unread for one, after in changed)
-        await _write_counters(connection, user, position, unread)
+        head = head_after(head, changed)
+        await _write_head(connection, user, head)
         selected = seq.in_(newest.with_only_columns(seq))
         values = changed_values(change, position, now)
         await connection.execute(update(notifications).where(_OF_USER, selected).values(**values), {"user": user})
-        return StateChanged(tuple(after.entry(unread, change) for _, after in changed), unread)
+        return StateChanged(tuple(after.entry(head, change) for _, after in changed), head)
 
     async def _lock_inbox(self, connection: AsyncConnection, user: str) -> Head | None:
         """Locks the user's row in `inboxes` until the end of the transaction, and returns the head of the inbox; None
         if the user has no inbox."""
         row = (await connection.execute(self._lock, {"user": user})).one_or_none()
-        return _read_head(row) if row is not None else None
+        if row is None:
+            return None
+        head = _read_head(row)
+        return replace(head, seen_unread=(await recount(connection, [user]))[user]) if row.is_outdated else head
 
     async def _one(self, connection: AsyncConnection, user: str, id: UUID) -> Notification | None:
         row = (await connection.execute(self._get, {"user": user, "id": id})).one_or_none()
         return _read_notification(row) if row is not None else None
-
-    async def _number(self, statement: Select[Any], user: str) -> int:
-        return await self._database.read(lambda connection: connection.scalar(statement, {"user": user})) or 0
 
 
 def _selected(statement: Select[Any], user: str, filter: NotificationFilter) -> Select[Any]:
@@ -225,7 +244,14 @@ def _find_muted_unread(is_postgresql: bool) -> Select[Any]:
     return select(muting.c.user_id, unread.correlate(muting).label("has_unread")).order_by(muting.c.user_id)
 
 
-async def _write_counters(connection: AsyncConnection, user: str, position: int, unread: int) -> None:
-    """Sets the last position and the unread total of a user's inbox."""
-    statement = update(inboxes).where(inboxes.c.user_id == user).values(last_seq=position, unread_count=unread)
-    await connection.execute(statement)
+async def _write_head(connection: AsyncConnection, user: str, head: Head) -> None:
+    """Stores the head of a user's inbox after a change: the last position, the totals and the watermark."""
+    values = {
+        "last_seq": head.last,
+        "unread_count": head.unread,
+        "seen_seq": head.seen_seq,
+        "seen_changed": head.seen_changed,
+        "seen_unread": head.seen_unread,
+        "seen_counted": head.last - inboxes.c.entry_count,
+    }
+    await connection.execute(update(inboxes).where(inboxes.c.user_id == user).values(**values))

@@ -34,6 +34,7 @@ from sqlalchemy.sql.selectable import CompoundSelect
 from sqlalchemy.types import TypeEngine
 
 from adapters.sql.row_mapping import RowMapping
+from adapters.sql.seen_columns import IS_OUTDATED, SEEN_UNREAD
 from adapters.sql.stream_row_mappings import BROADCAST, FEED_COUNTER, FEED_HEAD, INBOX_COUNTER, INBOX_HEAD, NOTIFICATION
 from adapters.sql.tables import (
     AttemptRow,
@@ -103,7 +104,9 @@ class Queries:
         self.heads_of_feeds = _heads_of_feeds().where(self.is_in_list(feeds.c.name, "names"))
         self.heads: CompoundSelect[Any] = union_all(self.heads_of_inboxes, self.heads_of_feeds)
         self.notification = self.columns(notifications, NOTIFICATION)
-        self.inbox_head = self.columns(inboxes, INBOX_HEAD)
+        # The second one is for statements that lock the row: there, `seen_unread` may be wrong (see seen_columns).
+        self.inbox_head = [_inbox_head_column(column) for column in self.columns(inboxes, INBOX_HEAD)]
+        self.locked_inbox_head = [*self.columns(inboxes, INBOX_HEAD), IS_OUTDATED.label("is_outdated")]
         asked = _many_requests() if is_postgresql else _one_request()
         arrivals = _arrivals(asked, self.notification, notifications.c.user_id, notifications.c.seq)
         changes = _changes(asked, self.notification)
@@ -115,6 +118,7 @@ class Queries:
         self.lock_inboxes = (
             select(
                 *(inboxes.c[name] for name in INBOX_COUNTER.columns),
+                IS_OUTDATED.label("is_outdated"),
                 preferences.c.websocket_notifications,
                 preferences.c.muted_types,
             )
@@ -171,10 +175,14 @@ class Queries:
         return values if self._is_postgresql else msgspec.json.encode(values).decode()
 
 
+def _inbox_head_column(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Returns the expression from which the column of `inboxes` is read: the column itself, or SEEN_UNREAD."""
+    return SEEN_UNREAD if column.name == SEEN_UNREAD.name else column
+
+
 def _heads_of_inboxes() -> Select[Any]:
-    return select(
-        literal("inbox:").concat(inboxes.c.user_id).label("stream"), *(inboxes.c[name] for name in INBOX_HEAD.columns)
-    )
+    columns = (_inbox_head_column(inboxes.c[name]) for name in INBOX_HEAD.columns)
+    return select(literal("inbox:").concat(inboxes.c.user_id).label("stream"), *columns)
 
 
 def _heads_of_feeds() -> Select[Any]:
@@ -184,11 +192,9 @@ def _heads_of_feeds() -> Select[Any]:
         "last_seq": feeds.c.last_seq,
         "pruned_seq": feeds.c.pruned_seq,
         "not_before": null().cast(inboxes.c.not_before.type).label("not_before"),
-        "unread_count": literal(0).label("unread_count"),
     }
-    return select(
-        literal("feed:").concat(feeds.c.name).label("stream"), *(columns[name] for name in INBOX_HEAD.columns)
-    )
+    without_inbox = (columns.get(name, literal(0).label(name)) for name in INBOX_HEAD.columns)
+    return select(literal("feed:").concat(feeds.c.name).label("stream"), *without_inbox)
 
 
 def _one_request() -> _RequestColumns:

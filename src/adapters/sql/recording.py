@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.sql.batch_rows import Arrivals, Batch, Counter, StreamRows
@@ -19,6 +20,7 @@ from adapters.sql.delivery_rows import delivery_preferences
 from adapters.sql.dialects.dialect import DeliveryWriting, Writing
 from adapters.sql.letters_and_deliveries import add_deliveries, store_dead_letters
 from adapters.sql.queries import Queries
+from adapters.sql.seen_columns import recount
 from adapters.sql.stream_row_mappings import FEED_COUNTER, INBOX_COUNTER
 from application.delivery.send_decision import new_delivery
 from application.ports.clock import IdFactory
@@ -100,9 +102,12 @@ class Recording:
         affect arriving notifications. Raises MissingCounters."""
         rows = await connection.execute(self._queries.lock_inboxes, {"users": self._queries.list_parameter(users)})
         counters: dict[str, Counter] = {}
+        outdated: list[str] = []
         for row in rows:
             counter = _read_inbox_counter(row)
             counters[counter.name] = counter
+            if row.is_outdated:
+                outdated.append(counter.name)
             if (muted_types := row.muted_types) is not None:
                 counter.preferences = Preferences(
                     websocket_notifications=row.websocket_notifications, muted_types=tuple(muted_types)
@@ -110,6 +115,8 @@ class Recording:
         if len(counters) < len(users):
             # Not inserted in this transaction: that would lock them out of the order of users.
             raise MissingCounters(users=[user for user in users if user not in counters])
+        for user, count in (await recount(connection, outdated)).items():
+            counters[user].seen_unread = count
         return counters
 
     def _sign_out(self, counters: dict[str, Counter]) -> tuple[SignOut, ...]:
@@ -181,10 +188,11 @@ class Recording:
             seq = counter.last
             id_ = self._ids.new_id()
             arrivals.add(index + 1, id_, name, seq, state)
-            unread = counter.unread if stream_of is inbox_of else 0
-            entry = Entry(
-                stream_of(name), seq, seq, id_, content, self._now, read=state.read, muted=state.muted, unread=unread
-            )
+            entry = Entry(stream_of(name), seq, seq, id_, content, self._now, "arrival", state.read, state.muted)
+            if stream_of is inbox_of:
+                # The notification arrives after the watermark.
+                unseen = counter.unread - counter.seen_unread
+                entry = msgspec.structs.replace(entry, unread=counter.unread, unseen=unseen)
             self._entries.append(entry)
             self._new.add(plan)
         return arrivals

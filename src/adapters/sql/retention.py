@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.sql.database import Database
 from adapters.sql.delivery_rows import PENDING, WAITING
 from adapters.sql.queries import attempts, broadcasts, deliveries, feeds, inboxes, letters, notifications
-from adapters.sql.state_columns import in_state
+from adapters.sql.state_columns import in_state, seen_unread
 from application.ports.retention import Keep, Keeping, Pruned
 from domain.notification_state import UNREAD
 
@@ -64,7 +64,7 @@ class SqlRetention:
         oldest = select(entries.seq, entries.created_at).where(owner).order_by(entries.seq)
 
         async def store(connection: AsyncConnection) -> int:
-            lock = select(counters.entry_count, counters.pruned_seq).where(stream).with_for_update()
+            lock = select(*counters).where(stream).with_for_update()
             locked = (await connection.execute(lock)).one()
             count, pruned = locked.entry_count, locked.pruned_seq
             first = (await connection.execute(oldest.limit(limit))).all()
@@ -73,28 +73,18 @@ class SqlRetention:
             while gone < len(first) and (count - gone > keep.count or first[gone].created_at < now - keep.age):
                 gone += 1
             upto = first[gone - 1].seq if gone else pruned
-            unread = await self._delete(connection, kind, and_(owner, entries.seq <= upto)) if gone else 0
+            which = and_(owner, entries.seq <= upto)
+            values: dict[str, Any] = {}
+            if gone and kind is _INBOXES:
+                values = await _counted_without(connection, which, locked.seen_seq, gone)
+            if gone:
+                await connection.execute(delete(kind.entries).where(which))
             next_oldest = await connection.scalar(oldest.limit(1).with_only_columns(entries.created_at))
-            values: dict[str, Any] = {
-                "pruned_seq": upto,
-                "entry_count": count - gone,
-                "oldest_at": next_oldest,
-            }
-            if kind is _INBOXES:
-                values["unread_count"] = inboxes.c.unread_count - unread
+            values |= {"pruned_seq": upto, "entry_count": count - gone, "oldest_at": next_oldest}
             await connection.execute(update(kind.counters).where(stream).values(**values))
             return gone
 
         return await self._database.write(store)
-
-    async def _delete(self, connection: AsyncConnection, kind: _StreamTables, which: Any) -> int:
-        """Deletes the entries that match the condition `which`. Returns how many of them were unread notifications."""
-        unread = 0
-        if kind is _INBOXES:
-            conditions = (which, *in_state(notifications.c, UNREAD))
-            unread = await connection.scalar(select(func.count()).select_from(notifications).where(*conditions)) or 0
-        await connection.execute(delete(kind.entries).where(which))
-        return unread
 
     async def _prune_letters(self, keep: Keep, now: datetime, limit: int) -> int:
         column = letters.c
@@ -128,3 +118,18 @@ class SqlRetention:
             return len(gone)
 
         return await self._database.write(store)
+
+
+async def _counted_without(connection: AsyncConnection, which: Any, seen_seq: int, gone: int) -> dict[str, Any]:
+    """Returns the new values of the counts of unread notifications of an inbox, before the `gone` notifications that
+    match the condition `which` are deleted. `seen_seq` is the watermark of the inbox."""
+    columns = notifications.c
+    seen = func.count().filter(*seen_unread(columns, seen_seq)).label("seen")
+    counts = select(func.count().label("total"), seen).where(which, *in_state(columns, UNREAD))
+    unread = (await connection.execute(counts)).one()
+    return {
+        "unread_count": inboxes.c.unread_count - unread.total,
+        "seen_unread": inboxes.c.seen_unread - unread.seen,
+        # The deletion makes `last_seq - entry_count` larger. A correct count stays correct (see seen_columns).
+        "seen_counted": inboxes.c.seen_counted + gone,
+    }

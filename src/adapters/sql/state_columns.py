@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, TextClause, text
 
 from adapters.sql.row_mapping import RowMapping
-from domain.notification_state import TRANSITIONS, NotificationState, StateChange, StateFilter
+from domain.notification_state import TRANSITIONS, UNREAD, NotificationState, StateChange, StateFilter
 
 # The column of each field of NotificationState.
 _COLUMNS: Final = {"read_at": "read_at", "archived": "is_archived", "muted": "is_muted"}
@@ -23,6 +23,12 @@ def in_state(columns: Any, wanted: StateFilter) -> tuple[ColumnElement[bool], ..
     `notifications` or of an alias."""
     values = {column: getattr(wanted, field) for field, column in _FILTERED.items()}
     return tuple(columns[name] if value else ~columns[name] for name, value in values.items() if value is not None)
+
+
+def seen_unread(columns: Any, seen_seq: Any) -> tuple[ColumnElement[bool], ...]:
+    """Returns the SQL conditions for notifications that are unread but not unseen (domain.notification_state): those up
+    to the watermark `seen_seq`."""
+    return (columns.seq <= seen_seq, *in_state(columns, UNREAD))
 
 
 def state_predicate(wanted: StateFilter) -> TextClause:

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -94,7 +95,8 @@ class SqlStore:
 
     async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         pages = self._changes if is_inbox(stream) else self._broadcasts
-        return await pages(_owner(stream), after, limit)
+        page = await pages(_owner(stream), after, limit)
+        return msgspec.structs.replace(page, seen=page.head.seen_between(stream, after, page.upto))
 
     async def not_before(self, user: str) -> datetime | None:
         not_before: datetime | None = await self._database.read(
@@ -131,11 +133,11 @@ def _owner(stream: StreamName) -> str:
 
 
 def _arrival(notification: Notification, head: Head) -> Entry:
-    return notification.entry(head.unread, "arrival")
+    return notification.entry(head, "arrival")
 
 
 def _current(notification: Notification, head: Head) -> Entry:
-    return notification.entry(head.unread)
+    return notification.entry(head)
 
 
 def _broadcast(broadcast: Broadcast, _: Head) -> Entry:

@@ -64,7 +64,14 @@ BROADCAST: Final = RowMapping(
     Broadcast, id="id", feed="feed", seq="seq", stored_at="created_at", content=_content("type")
 )
 INBOX_HEAD: Final = RowMapping(
-    Head, last="last_seq", pruned="pruned_seq", not_before="not_before", unread="unread_count"
+    Head,
+    last="last_seq",
+    pruned="pruned_seq",
+    not_before="not_before",
+    unread="unread_count",
+    seen_seq="seen_seq",
+    seen_changed="seen_changed",
+    seen_unread="seen_unread",
 )
 FEED_HEAD: Final = RowMapping(Head, last="last_seq", pruned="pruned_seq")
 
@@ -77,5 +84,6 @@ INBOX_COUNTER: Final = RowMapping(
     qualified="qualified_seq",
     unread="unread_count",
     not_before="not_before",
+    seen_unread="seen_unread",
 )
 FEED_COUNTER: Final = RowMapping(Counter, name="name", last="last_seq", pruned="pruned_seq", qualified="qualified_seq")

@@ -61,10 +61,11 @@ class Base(CommonTableAttributes, DeclarativeBase):
 class InboxRow(Base):
     """The counters of one user's inbox. Every transaction that changes the inbox locks this row first.
 
-    `last_seq`, `pruned_seq`, `unread_count` and `not_before` are the fields of Head. `entry_count` is the number of
-    stored notifications, including archived ones, and `oldest_at` the time at which the oldest of them was stored:
-    retention uses both to find the inboxes to prune. `qualified_seq` is the position of the latest entry stored under a
-    qualified origin (see domain.event_identity).
+    `last_seq`, `pruned_seq`, `unread_count`, `not_before`, `seen_seq`, `seen_changed` and `seen_unread` are the fields
+    of Head. `entry_count` is the number of stored notifications, including archived ones, and `oldest_at` the time at
+    which the oldest of them was stored: retention uses both to find the inboxes to prune. `qualified_seq` is the
+    position of the latest entry stored under a qualified origin (see domain.event_identity). `seen_counted` says
+    whether `seen_unread` is correct (see adapters.sql.seen_columns).
 
     The columns that change are not indexed, and the migration leaves half of each page free, so that PostgreSQL can
     update a row without touching an index (HOT updates).
@@ -80,6 +81,10 @@ class InboxRow(Base):
     oldest_at: Mapped[datetime | None]
     not_before: Mapped[datetime | None]
     qualified_seq: Mapped[int] = mapped_column(server_default="0")
+    seen_seq: Mapped[int] = mapped_column(server_default="0")
+    seen_changed: Mapped[int] = mapped_column(server_default="0")
+    seen_unread: Mapped[int] = mapped_column(server_default="0")
+    seen_counted: Mapped[int] = mapped_column(server_default="0")
 
 
 class NotificationRow(Base):

@@ -21,7 +21,7 @@ class Frames:
     - `upto`: the position of a session that has sent all texts.
     - `objects`: the number of entries in the texts. Entries that the view does not show are left out.
     - `stored_at`: the time at which the newest of these entries was stored, in seconds since 1970; None without
-      entries.
+      entries, and if the time is not known.
     - `complete`: False if the session must read the entries after `upto` from the store, not from the buffer.
     - `shared`: all texts with `id:` lines, cached for the sessions that have no user and follow only this stream,
       because these have equal cursors; None until such a session needs it.
@@ -57,7 +57,9 @@ def render(view: View, entries: Sequence[StreamEntry], upto: int) -> Frames:
         cursor_positions = tuple(_cursor_position(view, shown, index) for index in range(len(shown)))
     elif view.protocol:
         texts = ("\n".join(texts),)
-    return Frames(texts, cursor_positions, upto, len(shown), shown[-1].stored_at.timestamp())
+    times = (entry.stored_at for entry in reversed(shown))
+    newest = next((at.timestamp() for at in times if at is not None), None)
+    return Frames(texts, cursor_positions, upto, len(shown), newest)
 
 
 def take_chunk(entries: Sequence[StreamEntry], first: int, policy: BufferPolicy) -> Sequence[StreamEntry]:

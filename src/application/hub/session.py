@@ -257,9 +257,10 @@ class Session:
 
     def _advance(self, index: int, frames: Frames) -> None:
         self.positions.advance(index, frames)
-        if frames.stored_at is not None:
+        if frames.objects:
             self.delivered += frames.objects
             self._counters.pushed[self._pushed_at] += frames.objects
+        if frames.stored_at is not None:
             self._counters.store_to_socket.observe(self._clock.now().timestamp() - frames.stored_at)
 
     def _deliver_directly(self) -> bool:

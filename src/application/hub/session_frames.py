@@ -33,6 +33,7 @@ def first_message(
             resume_point.resumed,
             resume_point.gaps,
             resume_point.unread,
+            resume_point.unseen,
         )
     elif view.transport == "sse":
         text = request.plain.connected_text(now, cursor, resume_point.gaps)

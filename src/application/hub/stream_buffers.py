@@ -164,8 +164,9 @@ class Streams:
         page = await read(buffer.name, after, self._policy.max_page_entries)
         if after < page.head.pruned:
             raise EntriesPruned(public_name(buffer.name), after, page.head.pruned)
-        chunk = take_chunk(page.entries, 0, self._policy) if page.entries else ()
-        whole = len(chunk) == len(page.entries)
+        entries = page.in_order
+        chunk = take_chunk(entries, 0, self._policy) if entries else ()
+        whole = len(chunk) == len(entries)
         upto = page.upto if whole else (chunk[-1].changed if view.protocol else chunk[-1].seq)
         if upto <= after:
             # The store does not have the buffer's head, or no longer has it. It may appear: retry after a pause.

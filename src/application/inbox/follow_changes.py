@@ -8,8 +8,8 @@ from application.ports.inboxes import Inboxes
 from application.ports.store import Store
 from domain.notification_state import NotificationState
 from domain.notifications import Notification
-from domain.positions import Cursor, read_cursor, resolve_start, tag_of
-from domain.streams import INBOX, Entry, inbox_of
+from domain.positions import Cursor, Head, read_cursor, resolve_start, tag_of
+from domain.streams import INBOX, Entry, Seen, inbox_of
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -20,14 +20,16 @@ class Changes(msgspec.Struct, frozen=True):
     - `more`: whether there are further changes now, which the next request returns.
     - `gap`: whether changes may be missing, because they are no longer stored or the given cursor was not usable. The
       client then has to fetch the list of the inbox, and continue from `cursor`.
-    - `unread`: the inbox's unread total.
+    - `head`: the head of the inbox when the changes were read, with the unread and unseen totals and the watermark.
+    - `seen`: the last move of the watermark, if it is among these changes; otherwise None.
     """
 
     notifications: Sequence[Notification]
     cursor: str
     more: bool
     gap: bool
-    unread: int
+    head: Head
+    seen: Seen | None
 
 
 class FollowChanges:
@@ -65,7 +67,8 @@ class FollowChanges:
             more=page.upto < page.head.last,
             # Pruning may have continued between the two reads.
             gap=bool(start.gaps) or page.head.pruned > start.positions[stream],
-            unread=page.head.unread,
+            head=page.head,
+            seen=page.seen,
         )
 
     async def _current(self, user: str, entries: Sequence[Entry]) -> list[Notification]:

@@ -8,6 +8,7 @@ import msgspec
 
 from application.announce import announce
 from application.counters import Counters
+from application.inbox.find_position import find_position
 from application.ports.backplane import Backplane
 from application.ports.clock import Clock
 from application.ports.inboxes import Inboxes
@@ -15,7 +16,8 @@ from application.ports.store import Store
 from domain.caller_errors import NotFound
 from domain.notification_state import StateChange
 from domain.notifications import Notification
-from domain.streams import Entry, inbox_of
+from domain.positions import Head
+from domain.streams import Entry
 
 
 class BulkChangePolicy(msgspec.Struct, frozen=True):
@@ -31,11 +33,11 @@ DEFAULT: Final = BulkChangePolicy()
 
 
 class MarkedAll(msgspec.Struct, frozen=True):
-    """The result of MarkNotifications.all: `count` is the number of notifications that were changed, `unread` the
-    inbox's unread total afterwards."""
+    """The result of MarkNotifications.all: `count` is the number of notifications that were changed, `head` the head of
+    the inbox afterwards."""
 
     count: int
-    unread: int
+    head: Head
 
 
 class MarkNotifications:
@@ -63,42 +65,32 @@ class MarkNotifications:
         self._counters = counters
         self._policy = policy
 
-    async def one(self, user: str, id: UUID, change: StateChange) -> tuple[Notification, int]:
-        """Changes one notification. Returns it in its new state, and the inbox's unread total. Raises NotFound if the
-        notification does not exist, or if it is archived and the change is `read` or `unread`."""
+    async def one(self, user: str, id: UUID, change: StateChange) -> tuple[Notification, Head]:
+        """Changes one notification. Returns it in its new state, and the head of the inbox afterwards. Raises NotFound
+        if the notification does not exist, or if it is archived and the change is `read` or `unread`."""
         changed = await self._inboxes.change(user, id, change, self._clock.now())
         if changed is None or (notification := changed.notification) is None:
             raise NotFound("There is no such notification.")
         if notification.state.archived and change != "archived":
             raise NotFound("This notification is archived.")
         await self._announce(change, changed.entries)
-        return notification, changed.unread
+        return notification, changed.head
 
     async def all(self, user: str, change: StateChange, up_to: int | UUID | None = None) -> MarkedAll:
         """Changes all notifications of the inbox that arrived up to and including `up_to`: a position, or the id of a
         notification. By default, all that have arrived before the call. Later arrivals are not changed, because the
         user has not seen them yet. Raises NotFound if there is no notification with the id. If it raises
         StoreUnavailable, some notifications may have been changed; another call changes the rest."""
-        upto = await self._position(user, up_to)
+        upto = await find_position(self._inboxes, self._store, user, up_to)
         count, chunk = 0, self._policy.chunk
         while True:
             changed = await self._inboxes.change_all(user, change, upto, chunk, self._clock.now())
             await self._announce(change, changed.entries)
             count += len(changed.entries)
             if len(changed.entries) < chunk:
-                return MarkedAll(count, changed.unread)
+                return MarkedAll(count, changed.head)
             # Newer notifications have been changed already.
             upto = changed.entries[-1].seq - 1
-
-    async def _position(self, user: str, up_to: int | UUID | None) -> int:
-        if isinstance(up_to, UUID):
-            notification = await self._inboxes.get(user, up_to)
-            if notification is None:
-                raise NotFound("The notification whose id is given as up_to does not exist.")
-            return notification.seq
-        stream = inbox_of(user)
-        last = (await self._store.heads([stream]))[stream].last
-        return last if up_to is None else min(up_to, last)
 
     async def _announce(self, change: StateChange, entries: Sequence[Entry]) -> None:
         self._counters.marked[change] += len(entries)

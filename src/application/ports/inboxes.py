@@ -26,13 +26,26 @@ class StateChanged(msgspec.Struct, frozen=True):
     """The result of a change of notifications.
 
     `entries`: the entries to publish, one for each changed notification, all at one position; empty if nothing changed.
-    `unread`: the number of unread notifications in the inbox after the change. `notification`: if the call was about
-    one notification, that notification after the change; otherwise None.
+    `head`: the head of the inbox after the change. `notification`: if the call was about one notification, that
+    notification after the change; otherwise None.
     """
 
     entries: tuple[Entry, ...]
-    unread: int
+    head: Head
     notification: Notification | None = None
+
+    @property
+    def unread(self) -> int:
+        """The number of unread notifications in the inbox after the change."""
+        return self.head.unread
+
+
+class SeenMoved(msgspec.Struct, frozen=True):
+    """The result of Inboxes.see. `is_moved`: whether the watermark was moved; otherwise nothing was changed. `head`:
+    the head of the inbox afterwards."""
+
+    is_moved: bool
+    head: Head
 
 
 class MutedUnread(msgspec.Struct, frozen=True):
@@ -44,11 +57,12 @@ class MutedUnread(msgspec.Struct, frozen=True):
 
 
 class Inboxes(Protocol):
-    """Lists the notifications of an inbox, and changes their state (read, archived).
+    """Lists the notifications of an inbox, changes their state (read, archived), and moves the watermark up to which
+    the user has seen the inbox.
 
     Positions: a change is an entry of the inbox's stream, and takes the next position in the transaction that makes the
     change. A change without an effect, such as marking a read notification as read, takes none
-    (domain.notification_state).
+    (domain.notification_state). The watermark never moves back, and a change of a notification never moves it.
     Isolation: a method with an argument `user` reads and changes only that user's inbox. The id of another user's
     notification counts as not existing.
     Errors: every method raises StoreUnavailable or Unstorable, having changed nothing.
@@ -75,10 +89,6 @@ class Inboxes(Protocol):
         """Returns the number of notifications that the filter selects. The time that it takes grows with this
         number."""
 
-    async def unread(self, user: str) -> int:
-        """Returns the number of unread notifications. The time that it takes is constant, because this number is
-        stored."""
-
     async def unread_by_type(self, user: str) -> dict[str, int]:
         """Returns the number of unread notifications of each type; types without any are left out."""
 
@@ -91,6 +101,10 @@ class Inboxes(Protocol):
 
         If there are fewer than `limit` entries, all such notifications are changed. Otherwise, call again for the rest.
         """
+
+    async def see(self, user: str, upto: int) -> SeenMoved:
+        """Moves the watermark to the newest notification with seq <= `upto`. Does nothing if there is no such
+        notification after the watermark."""
 
     async def find_muted_unread(self, after: str | None, limit: int) -> MutedUnread:
         """Searches the next `limit` users who have muted any type, in the order of their ids, after the user id `after`

@@ -40,9 +40,9 @@ class Retention(Protocol):
     """Deletes rows that exceed their retention limits, in small steps.
 
     Inboxes and feeds lose their oldest entries first. The same transaction updates the stream's head: `pruned` becomes
-    the position of the newest deleted entry, and deleted unread notifications are subtracted from the unread total. A
-    client that resumes from a position before `pruned` is notified of a gap. Pending deliveries are never deleted, and
-    do not count towards the limit of deliveries.
+    the position of the newest deleted entry, and deleted notifications are subtracted from the unread and unseen
+    totals. A client that resumes from a position before `pruned` is notified of a gap. Pending deliveries are never
+    deleted, and do not count towards the limit of deliveries.
     """
 
     async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:

@@ -4,6 +4,7 @@ This port has what ingest and the hub need. What users and administrators need h
 database: `inboxes`, `preferences`, `deliveries` and `dead_letters`; the deletion of old rows has `retention`.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -13,7 +14,7 @@ import msgspec
 from domain.deliveries import Delivery
 from domain.plans import DeadLetter, Plan
 from domain.positions import Head
-from domain.streams import Entry, SignOut, StreamName
+from domain.streams import Entry, Seen, SignOut, StreamEntry, StreamName
 
 
 class StoreUnavailable(Exception):
@@ -54,12 +55,23 @@ class StreamPage(msgspec.Struct, frozen=True):
     requested after `upto`.
 
     `head`: the head of the stream when the page was read. If there are no further entries, `upto` is the position of
-    the head, or the requested position if that is greater. Entries of an inbox have the unread total of that moment.
+    the head, or the requested position if that is greater. Entries of an inbox have the unread and unseen totals of
+    that moment. `seen`: in a page of Store.changes, the entry about the watermark of the inbox, if its position is on
+    this page; otherwise None.
     """
 
     entries: tuple[Entry, ...]
     upto: int
     head: Head
+    seen: Seen | None = None
+
+    @property
+    def in_order(self) -> Sequence[StreamEntry]:
+        """`entries` and `seen`, in the order of their positions. The page must be one of Store.changes."""
+        if self.seen is None:
+            return self.entries
+        index = bisect_left(self.entries, self.seen.changed, key=lambda entry: entry.changed)
+        return (*self.entries[:index], self.seen, *self.entries[index:])
 
 
 class Store(Protocol):
@@ -94,11 +106,12 @@ class Store(Protocol):
 
     async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         """Returns at most `limit` entries that arrived after the position `after` (with a greater `seq`), in the order
-        of `seq`. Archived notifications are included."""
+        of `seq`. Archived notifications are included; the entry about the watermark is not."""
 
     async def changes(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         """Returns the entries that arrived or changed after the position `after`, in the order of (changed, seq). A
-        notification that changed several times is returned once, in its current state.
+        notification that changed several times is returned once, in its current state. If the watermark of the inbox
+        was moved after the position, the last move is returned as `seen`.
 
         Returns about `limit` entries: a page never ends between two entries at the same position.
         """

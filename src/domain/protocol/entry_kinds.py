@@ -12,7 +12,7 @@ import msgspec
 
 from domain.notification_state import TRANSITIONS
 from domain.protocol.plain_envelopes import data_text, plain_text, quoted, to_rfc3339
-from domain.streams import Entry, StreamEntry, StreamName, is_inbox, public_name
+from domain.streams import Entry, Seen, StreamEntry, StreamName, is_inbox, public_name
 
 
 class View(msgspec.Struct, frozen=True):
@@ -83,12 +83,21 @@ def _arrival_text(entry: Entry) -> str:
     words = f'"title":{quoted(content.title or "")},"message":{quoted(content.message or "")}'
     if content.url is not None:
         words += f',"url":{quoted(content.url)}'
-    state = f'"read":{"true" if entry.read else "false"},"unread":{entry.unread}'
+    state = f'"read":{"true" if entry.read else "false"},{_totals(entry)}'
     return f'{{"kind":"notification",{about},{words},{state},"data":{data_text(content)}}}'
 
 
 def _change_text(entry: Entry) -> str:
-    return f'{{"kind":"{entry.kind}",{position_fields(entry)},"id":"{entry.id}","unread":{entry.unread}}}'
+    return f'{{"kind":"{entry.kind}",{position_fields(entry)},"id":"{entry.id}",{_totals(entry)}}}'
+
+
+def _totals(entry: Entry) -> str:
+    unseen = "" if entry.unseen is None else f',"unseen":{entry.unseen}'
+    return f'"unread":{entry.unread}{unseen}'
+
+
+def _seen_text(entry: Seen) -> str:
+    return f'{{"kind":"seen",{position_fields(entry)},"unseen":{entry.unseen}}}'
 
 
 def _is_arrival_shown(view: View, entry: Entry) -> bool:
@@ -111,6 +120,7 @@ def _is_type_shown(view: View, entry: Entry) -> bool:
 _KINDS: Final = (
     EntryKind("arrival", Entry, _arrival_text, _is_arrival_shown),
     *(EntryKind(change, Entry, _change_text, _is_change_shown) for change in TRANSITIONS),
+    EntryKind("seen", Seen, _seen_text, lambda view, _: view.protocol),
 )
 
 ENTRY_KINDS: Final[dict[str, EntryKind]] = {kind.name: kind for kind in _KINDS}

@@ -56,12 +56,13 @@ def hello(
     resumed: bool,
     gaps: tuple[str, ...],
     unread: int | None,
+    unseen: int | None,
 ) -> str:
     """Returns `hello`, the first object of a session. `session` is the id of the session, `positions` its position in
     each stream by public name, and `cursor` the same positions as a cursor. `heartbeat` is the interval of heartbeats
     in seconds. `resumed` is true if the client's cursor was used and there is no gap; `gaps` are the streams in which
-    entries after the cursor may be missing. `unread` is the number of unread notifications in the inbox; None for a
-    session without an inbox.
+    entries after the cursor may be missing. `unread` and `unseen` are the numbers of unread and of unseen notifications
+    in the inbox; None for a session without an inbox.
     """
     return _json(
         kind="hello",
@@ -72,7 +73,7 @@ def hello(
         heartbeat=heartbeat,
         resumed=resumed,
         gap=gaps,
-        **_without_none(unread=unread),
+        **_without_none(unread=unread, unseen=unseen),
     )
 
 

@@ -18,6 +18,7 @@ from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import FollowChanges
 from application.inbox.list_types import ListTypes
 from application.inbox.mark_notifications import MarkNotifications
+from application.inbox.mark_seen import MarkSeen
 from application.inbox.set_preferences import SetPreferences
 from application.ingest.ingest_events import ConsumeEvents
 from application.live.followable_streams import FollowableStreams
@@ -83,6 +84,7 @@ class UseCases(Provider):
     handle_deliveries = provide(HandleDeliveries)
     browse_inbox = provide(BrowseInbox)
     mark_notifications = provide(MarkNotifications)
+    mark_seen = provide(MarkSeen)
     follow_changes = provide(FollowChanges)
     set_preferences = provide(SetPreferences)
     list_types = provide(ListTypes)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from domain.notifications import Notification
+from domain.positions import Head
 from domain.protocol.plain_envelopes import data_text
 
 _ID: Final = "0193a0f4-5b6c-7d8e-9fa0-b1c2d3e4f5a6"
@@ -18,8 +19,8 @@ Id = Annotated[UUID, Meta(description="The notification's id, a UUIDv7.", exampl
 Seq = Annotated[
     int,
     Meta(
-        description="The position in the inbox at which the notification arrived. It never changes. Lists are sorted by"
-        " `seq`, highest first.",
+        description="The position in the inbox of the notification's latest arrival. It may grow, and never becomes"
+        " smaller. Lists are sorted by `seq`, highest first.",
         examples=[57],
     ),
 ]
@@ -36,6 +37,24 @@ Unread = Annotated[
     int,
     Meta(
         ge=0, description="The number of notifications in the inbox that are neither read nor archived.", examples=[3]
+    ),
+]
+Unseen = Annotated[
+    int,
+    Meta(
+        ge=0,
+        description="The number of unread notifications in the inbox that have arrived after the watermark, which"
+        " `PUT /api/v2/notifications/seen` moves.",
+        examples=[1],
+    ),
+]
+SeenSeq = Annotated[
+    int,
+    Meta(
+        ge=0,
+        description="The watermark of the inbox: the position up to which the user has seen the notifications; 0 if the"
+        " user has seen none.",
+        examples=[55],
     ),
 ]
 SessionCursor = Annotated[
@@ -128,15 +147,17 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class MarkedItem(Item, frozen=True):
-    """A notification after it was marked as read or unread, and the number of unread notifications that the inbox then
-    has."""
+    """A notification after it was marked as read or unread, and the numbers of unread and of unseen notifications that
+    the inbox then has."""
 
     unread_count: Unread
+    unseen_count: Unseen
 
     @classmethod
-    def after(cls, notification: Notification, unread: int) -> "MarkedItem":
+    def after(cls, notification: Notification, head: Head) -> "MarkedItem":
         item = Item.of(notification)
-        return cls(**{name: getattr(item, name) for name in Item.__struct_fields__}, unread_count=unread)
+        fields = {name: getattr(item, name) for name in Item.__struct_fields__}
+        return cls(**fields, unread_count=head.unread, unseen_count=head.unseen)
 
 
 # These are dataclasses, because msgspec supports neither a union of untagged structs nor a literal `true`.
@@ -164,6 +185,8 @@ class ListMeta(msgspec.Struct, frozen=True, kw_only=True):
     included only if the request has `page` or `size`."""
 
     unread_count: Unread
+    unseen_count: Unseen
+    seen_seq: SeenSeq
     next_cursor: Annotated[
         str | None,
         Meta(
@@ -184,16 +207,29 @@ class NotificationList(msgspec.Struct, frozen=True):
     meta: ListMeta
 
 
+class WatermarkMoved(msgspec.Struct, frozen=True):
+    """A move of the watermark of the inbox, which also has a position. `seq` is the watermark: the user has seen all
+    notifications up to this position. `changed` is the position of the move, and `unseen` the number of unseen
+    notifications. WebSockets and event streams send the same as an object of the kind `seen`."""
+
+    stream: Annotated[str, Meta(examples=["inbox"])]
+    seq: Annotated[int, Meta(examples=[57])]
+    changed: Annotated[int, Meta(examples=[60])]
+    unseen: Annotated[int, Meta(ge=0, examples=[0])]
+
+
 class ChangesMeta(msgspec.Struct, frozen=True):
     """How to continue after a list of changes. Pass `cursor` as `since` in the next request. If `more` is true, further
     changes are already available: send the next request immediately. If `gap` is true, some changes are missing,
     because they are no longer stored or because `since` was invalid: reload the list (`GET /api/v2/notifications`),
-    then continue with `cursor`."""
+    then continue with `cursor`. `seen` is included only if the watermark was moved since then: the last move."""
 
     cursor: SessionCursor
     more: bool
     gap: bool
     unread_count: Unread
+    unseen_count: Unseen
+    seen: WatermarkMoved | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -206,10 +242,11 @@ class ChangeList:
 
 
 class UnreadCount(msgspec.Struct, frozen=True):
-    """The number of unread notifications in the inbox. `by_type` has the number for each `notification_type` that has
-    unread notifications; it is included only if the request has `by_type=true`."""
+    """The numbers of unread and of unseen notifications in the inbox. `by_type` has the number of unread ones for each
+    `notification_type` that has any; it is included only if the request has `by_type=true`."""
 
     unread_count: Unread
+    unseen_count: Unseen
     by_type: Annotated[dict[str, int], Meta(examples=[{"ticket_assigned": 3}])] | UnsetType = UNSET
 
 
@@ -221,6 +258,23 @@ class MarkAllRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     up_to: Annotated[int | UUID | None, Meta(examples=[57, _ID])] = None
 
 
+class MarkSeen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to where the user has seen the inbox. `up_to` is the `seq` (an integer) or the `id` (a UUID) of a
+    notification: this notification, and all that arrived before it, are seen. Without `up_to`, all notifications are
+    seen that are in the inbox when the request starts."""
+
+    up_to: Annotated[int | UUID | None, Meta(examples=[57, _ID])] = None
+
+
+class MarkedSeen(msgspec.Struct, frozen=True):
+    """The response after the user has seen notifications: the watermark and the totals of the inbox."""
+
+    message: Text
+    seen_seq: SeenSeq
+    unread_count: Unread
+    unseen_count: Unseen
+
+
 class MarkedRead(msgspec.Struct, frozen=True):
     """The response after the notifications of an inbox were marked as read."""
 
@@ -229,6 +283,7 @@ class MarkedRead(msgspec.Struct, frozen=True):
         int, Meta(description="The number of notifications that were unread, and are now marked as read.", examples=[2])
     ]
     unread_count: Unread
+    unseen_count: Unseen
 
 
 class Archived(msgspec.Struct, frozen=True):
@@ -236,6 +291,7 @@ class Archived(msgspec.Struct, frozen=True):
 
     message: Text
     unread_count: Unread
+    unseen_count: Unseen
 
 
 class Cleared(msgspec.Struct, frozen=True):
@@ -244,3 +300,4 @@ class Cleared(msgspec.Struct, frozen=True):
     message: Text
     archived: Annotated[int, Meta(description="The number of notifications that were archived.", examples=[12])]
     unread_count: Unread
+    unseen_count: Unseen

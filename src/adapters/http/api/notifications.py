@@ -29,8 +29,10 @@ from adapters.http.request_checks import READS_BODY, public_url_of
 from application.inbox.browse_inbox import BrowseInbox
 from application.inbox.follow_changes import FollowChanges
 from application.inbox.mark_notifications import MarkNotifications
+from application.inbox.mark_seen import MarkSeen
 from domain.caller_errors import InvalidInput
 from domain.notifications import NotificationFilter
+from domain.streams import INBOX
 
 # Maximum size of the Link header. Proxies accept 4 KB or 8 KB for all headers of a response together.
 MAX_LINK_BYTES: Final = 2_000
@@ -103,7 +105,9 @@ async def list_notifications(
         if listing.next_cursor is not None:
             links["next"] = {"cursor": listing.next_cursor}
     meta = schemas.ListMeta(
-        unread_count=listing.unread,
+        unread_count=listing.head.unread,
+        unseen_count=listing.head.unseen,
+        seen_seq=listing.head.seen_seq,
         next_cursor=listing.next_cursor,
         cursor=listing.cursor,
         page=UNSET if page is None else page,
@@ -136,7 +140,7 @@ def _links(request: Request[Any, Any, Any], links: Mapping[str, Mapping[str, str
 @get(
     "/unread-count",
     summary="Count unread notifications",
-    response_description="The numbers of unread notifications.",
+    response_description="The numbers of unread and of unseen notifications.",
     responses=problems(*REFUSALS),
 )
 @inject
@@ -144,13 +148,14 @@ async def unread_count(
     user: User,
     browse: FromDishka[BrowseInbox],
     by_type: Annotated[
-        bool, Parameter(description="If `true`, the response also has the number for each type.")
+        bool, Parameter(description="If `true`, the response also has the number of unread ones for each type.")
     ] = False,
 ) -> schemas.UnreadCount:
-    """Returns the number of unread notifications in the inbox; with `by_type=true`, also the number for each type.
-    Without `by_type`, the response takes the same time for an inbox of any size."""
+    """Returns the numbers of unread and of unseen notifications in the inbox; with `by_type=true`, also the number of
+    unread ones for each type. Without `by_type`, the response takes the same time for an inbox of any size."""
     types = await browse.unread_by_type(user) if by_type else UNSET
-    return schemas.UnreadCount(await browse.unread(user), types)
+    head = await browse.head(user)
+    return schemas.UnreadCount(head.unread, head.unseen, types)
 
 
 @get(
@@ -185,9 +190,11 @@ async def follow_changes(
     cursor `since`. Each notification is returned once, in its current state, however often it has changed. Poll this
     operation to follow an inbox without a WebSocket or an event stream."""
     changes = await follow(user, since, limit)
+    head, seen = changes.head, changes.seen
+    moved = UNSET if seen is None else schemas.WatermarkMoved(INBOX, seen.seq, seen.changed, seen.unseen)
     return schemas.ChangeList(
         [schemas.changed_item(one) for one in changes.notifications],
-        schemas.ChangesMeta(changes.cursor, changes.more, changes.gap, changes.unread),
+        schemas.ChangesMeta(changes.cursor, changes.more, changes.gap, head.unread, head.unseen, moved),
     )
 
 
@@ -214,8 +221,8 @@ async def get_notification(id: Id, user: User, browse: FromDishka[BrowseInbox]) 
 async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
     """Marks a notification as read. If it is read already, nothing changes. Responds 404 if it is archived, does not
     exist, or belongs to another user."""
-    notification, unread = await mark.one(user, id, "read")
-    return schemas.MarkedItem.after(notification, unread)
+    notification, head = await mark.one(user, id, "read")
+    return schemas.MarkedItem.after(notification, head)
 
 
 @put(
@@ -228,8 +235,8 @@ async def mark_read(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> 
 async def mark_unread(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.MarkedItem:
     """Marks a notification as unread. If it is unread already, nothing changes. Responds 404 if it is archived, does
     not exist, or belongs to another user."""
-    notification, unread = await mark.one(user, id, "unread")
-    return schemas.MarkedItem.after(notification, unread)
+    notification, head = await mark.one(user, id, "unread")
+    return schemas.MarkedItem.after(notification, head)
 
 
 async def mark_all_read_body(request: Request[Any, Any, Any], user: User) -> schemas.MarkAllRead | None:
@@ -256,7 +263,35 @@ async def mark_all_read(
     """Marks notifications as read: without `up_to`, all that are in the inbox when the request starts; with `up_to`,
     the notification with this `seq` or `id` and all that arrived before it."""
     marked = await mark.all(user, "read", stop.up_to if stop is not None else None)
-    return schemas.MarkedRead("Marked as read.", marked.count, marked.unread)
+    return schemas.MarkedRead("Marked as read.", marked.count, marked.head.unread, marked.head.unseen)
+
+
+async def mark_seen_body(request: Request[Any, Any, Any], user: User) -> schemas.MarkSeen | None:
+    """Returns the decoded body of a request to mark as seen; None if the body is empty or `null`."""
+    # As in mark_all_read_body, an anonymous caller is refused first.
+    return await read_json_or_none(request, schemas.MarkSeen)
+
+
+@put(
+    "/seen",
+    summary="Mark as seen",
+    response_description="The position up to which the notifications are seen.",
+    opt={READS_BODY: True},
+    responses=problems(*REFUSALS, 404, 408, 413, 415),
+    operation_class=takes(schemas.MarkSeen, required=False),
+)
+@inject
+async def mark_seen(
+    user: User,
+    mark: FromDishka[MarkSeen],
+    seen: NamedDependency[schemas.MarkSeen | None],
+) -> schemas.MarkedSeen:
+    """Moves the watermark of the inbox, up to which the user has seen the notifications: without `up_to`, to the newest
+    notification that is in the inbox when the request starts; with `up_to`, to the notification with this `seq` or
+    `id`. The watermark never moves back: if it is there already or further on, nothing changes. Notifications stay
+    unread."""
+    head = await mark(user, seen.up_to if seen is not None else None)
+    return schemas.MarkedSeen("Marked as seen.", head.seen_seq, head.unread, head.unseen)
 
 
 @delete(
@@ -272,7 +307,7 @@ async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo
     request starts; with `up_to`, the notification with this `seq` or `id` and all that arrived before it. To list
     archived notifications, use `GET /api/v2/notifications?archived=true`."""
     marked = await mark.all(user, "archived", up_to)
-    return schemas.Cleared("Cleared.", marked.count, marked.unread)
+    return schemas.Cleared("Cleared.", marked.count, marked.head.unread, marked.head.unseen)
 
 
 @delete(
@@ -286,8 +321,8 @@ async def clear_all(user: User, mark: FromDishka[MarkNotifications], up_to: UpTo
 async def archive_notification(id: Id, user: User, mark: FromDishka[MarkNotifications]) -> schemas.Archived:
     """Archives a notification, which removes it from the inbox. If it is archived already, nothing changes. To list
     archived notifications, use `GET /api/v2/notifications?archived=true`."""
-    _, unread = await mark.one(user, id, "archived")
-    return schemas.Archived("Archived.", unread)
+    _, head = await mark.one(user, id, "archived")
+    return schemas.Archived("Archived.", head.unread, head.unseen)
 
 
 notifications = Router(
@@ -300,10 +335,16 @@ notifications = Router(
         mark_read,
         mark_unread,
         mark_all_read,
+        mark_seen,
         clear_all,
         archive_notification,
     ],
-    dependencies={**CALLER, "filter": Provide(notification_filter), "stop": Provide(mark_all_read_body)},
+    dependencies={
+        **CALLER,
+        "filter": Provide(notification_filter),
+        "stop": Provide(mark_all_read_body),
+        "seen": Provide(mark_seen_body),
+    },
     request_max_body_size=SMALL_BODY_BYTES,
     tags=["notifications"],
 )

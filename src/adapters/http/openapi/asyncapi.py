@@ -30,6 +30,9 @@ _POSITIONED: Final = {"stream": _TEXT, "seq": _POSITION, "id": {"type": "string"
 _EVENT: Final = {"event_id": _TEXT, "type": _TEXT, "time": _TIME, "data": _ANY}
 _CHANGED: Final = {"changed": _POSITION}
 
+# Left out only in objects that were published by a node of version 0.4, during an upgrade.
+_UNSEEN: Final = {"unseen": _COUNT}
+
 # The objects of herald.v1 that the server sends, by kind: required fields, optional fields, and a summary.
 SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
     "hello": (
@@ -42,26 +45,33 @@ SENT: Final[dict[str, tuple[dict[str, Any], dict[str, Any], str]]] = {
             "resumed": {"type": "boolean"},
             "gap": _NAMES,
         },
-        {"unread": _COUNT},
+        {"unread": _COUNT, "unseen": _COUNT},
         "The first object of a session. (If the server opens no session, it sends only `bye`.) `gap` names the streams"
         " in which entries that were stored after the requested cursor may be missing.",
     ),
     "notification": (
         {**_POSITIONED, **_EVENT, "title": _TEXT, "message": _TEXT, "read": {"type": "boolean"}, "unread": _COUNT},
-        {**_CHANGED, "url": _TEXT},
+        {**_CHANGED, **_UNSEEN, "url": _TEXT},
         "One event addressed to the session's user. `unread` is the number of unread notifications in the inbox,"
-        " including this one. `url` is the address that the notification links to, if it links to one: an http or https"
-        " URL, or a path that begins with a slash.",
+        " including this one; `unseen` is the number of those that have arrived after the watermark. `url` is the"
+        " address that the notification links to, if it links to one: an http or https URL, or a path that begins with"
+        " a slash.",
     ),
     "broadcast": ({**_POSITIONED, **_EVENT}, _CHANGED, "One event that was published to a feed."),
     **{
         kind: (
             {**_POSITIONED, "unread": _COUNT},
-            _CHANGED,
+            {**_CHANGED, **_UNSEEN},
             f"A notification is now {kind}: the user changed it, on this or another device.",
         )
         for kind in ("read", "unread", "archived")
     },
+    "seen": (
+        {"stream": _TEXT, "seq": _POSITION, "changed": _POSITION, "unseen": _COUNT},
+        {},
+        "The user has seen all notifications up to position `seq`, the watermark, on this or another device. `changed`"
+        " is the position of this object. It has no `id`, because it is not about one notification.",
+    ),
     "gap": (
         {"stream": _TEXT, "after": _COUNT, "upto": _COUNT},
         {},
