@@ -4,18 +4,20 @@ inbox, under concurrent writes, state changes and reads."""
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from domain.notification_state import StateChange
 from domain.notifications import NotificationFilter
-from domain.positions import Head
-from domain.streams import Entry
-from tests.support.stores import Sent, Stores, check_counters, direct, kept, later, record
+from domain.streams import Entry, Seen
+from tests.support.stores import Sent, Stores, check_counters, direct, head, kept, later, record
 
 USERS = ("ada", "bob", "eve")
 MARKS: tuple[StateChange, ...] = ("read", "unread", "archived")
 MASS_ACTS: tuple[Literal["read", "archived"], ...] = ("read", "archived")
+
+# The entries of one position: of one arrival, of one change, or of a move of the watermark.
+Act: TypeAlias = tuple[Entry, ...] | tuple[Seen]
 
 
 class Crowd:
@@ -24,7 +26,7 @@ class Crowd:
     def __init__(self, stores: Stores, seed: int) -> None:
         self.stores = stores
         self.chance = random.Random(seed)
-        self.told: list[tuple[Entry, ...]] = []
+        self.told: list[Act] = []
         self.totals: list[tuple[str, int, int]] = []
         self.working = True
 
@@ -44,7 +46,13 @@ class Crowd:
         for number in range(rounds):
             user = chance.choice(USERS)
             page = await inboxes.page(user, NotificationFilter(archived=None), 6)
-            if chance.random() < 0.3:
+            if chance.random() < 0.25:
+                seen = await inboxes.see(user, chance.randint(0, page.head.last + 1))
+                entry = seen.head.seen_between(f"inbox:{user}", seen.head.last - 1, seen.head.last)
+                if seen.is_moved:
+                    assert entry is not None
+                    self.told.append((entry,))
+            elif chance.random() < 0.3:
                 upto = chance.randint(0, page.head.last)
                 marked = await inboxes.change_all(
                     user, chance.choice(MASS_ACTS), upto, chance.randint(1, 5), later(number)
@@ -62,22 +70,29 @@ class Crowd:
         """Wait between two reads, so that most of the work is writing."""
         await asyncio.sleep(self.chance.uniform(0, 0.01))
 
-    async def follow_changes(self, user: str) -> dict[UUID, Any]:
-        """Follow an inbox as a client does, by changes only. Returns its final state."""
-        after, known = 0, {}
+    async def follow_changes(self, user: str) -> tuple[dict[UUID, Any], int]:
+        """Follow an inbox as a client does, by changes only. Returns its final state and watermark."""
+        after, known, watermark = 0, {}, 0
         while True:
             done = not self.working
             page = await self.stores.store.changes(f"inbox:{user}", after, self.chance.choice([1, 2, 5, 100]))
             places = [(entry.changed, entry.seq) for entry in page.entries]
             assert places == sorted(set(places))
             assert all(after < entry.changed <= page.upto for entry in page.entries)
-            assert {entry.unread for entry in page.entries} <= {page.head.unread}
+            assert {(entry.unread, entry.unseen) for entry in page.entries} <= {(page.head.unread, page.head.unseen)}
+            positions = [entry.changed for entry in page.in_order]
+            assert positions == sorted(positions)
+            if page.seen is not None:
+                assert after < page.seen.changed <= page.upto
+                assert page.seen.changed not in [entry.changed for entry in page.entries]
+                assert (page.seen.seq, page.seen.unseen) == (page.head.seen_seq, page.head.unseen)
+                watermark = page.seen.seq
             for entry in page.entries:
                 assert entry.id not in known or known[entry.id][1] < entry.changed
                 known[entry.id] = (entry.seq, entry.changed, entry.read, entry.kind == "archived")
             after = page.upto
             if after == page.head.last and done:
-                return known
+                return known, watermark
             await self.pause()
 
     async def follow_arrivals(self, user: str) -> list[tuple[int, UUID]]:
@@ -93,14 +108,15 @@ class Crowd:
             await self.pause()
 
     async def count(self, user: str) -> None:
-        """Check that the stored unread count is correct at every moment, not only at the end."""
+        """Check that the stored totals are correct at every moment, not only at the end."""
         while self.working:
             page = await self.stores.inboxes.page(user, NotificationFilter(read=False), 1_000)
-            assert len(page.notifications) == page.head.unread
+            unseen = [one for one in page.notifications if one.seq > page.head.seen_seq]
+            assert (len(page.notifications), len(unseen)) == (page.head.unread, page.head.unseen)
             await self.pause()
 
 
-def positions_of(user: str, told: Sequence[tuple[Entry, ...]]) -> list[tuple[Entry, ...]]:
+def positions_of(user: str, told: Sequence[Act]) -> list[Act]:
     """Return the changes of an inbox in order: the entries of each position."""
     acts = [act for act in told if act and act[0].stream == f"inbox:{user}"]
     return sorted(acts, key=lambda act: act[0].changed)
@@ -115,7 +131,7 @@ async def test_followers_converge_under_concurrent_writes_changes_and_reads(stor
     crowd.working = False
     states, arrivals = await asyncio.gather(*followers), await asyncio.gather(*readers)
     await asyncio.gather(*counters)
-    for user, state, seen in zip(USERS, states, arrivals, strict=True):
+    for user, (state, watermark), seen in zip(USERS, states, arrivals, strict=True):
         rows = await kept(stores, user)
         assert state == {one.id: (one.seq, one.changed, one.state.read, one.state.archived) for one in rows}
         assert seen == [(one.seq, one.id) for one in rows]
@@ -123,17 +139,27 @@ async def test_followers_converge_under_concurrent_writes_changes_and_reads(stor
         await check_counters(stores, user)
 
         acts = positions_of(user, crowd.told)
-        head = (await stores.store.heads([f"inbox:{user}"]))[f"inbox:{user}"]
-        # Each position belongs to one change, and the unread totals returned with it are those at that position.
-        assert [act[0].changed for act in acts] == list(range(1, head.last + 1))
+        last = await head(stores, user)
+        # Each position belongs to one change, and the totals returned with it are those at that position.
+        assert [act[0].changed for act in acts] == list(range(1, last.last + 1))
         assert all(len({entry.changed for entry in act}) == 1 for act in acts)
-        unread: set[UUID] = set()
+        unread: dict[UUID, int] = {}
+        moves = [0]
         for act in acts:
             for entry in act:
-                (unread.add if entry.kind in ("arrival", "unread") else unread.discard)(entry.id)
-            assert {entry.unread for entry in act} == {len(unread)}
-        assert head == Head(len(acts), 0, unread=len(unread))
-        assert {one.id for one in rows if not one.state.read and not one.state.archived} == unread
+                if isinstance(entry, Seen):
+                    assert entry.seq > moves[-1]
+                    moves.append(entry.seq)
+                elif entry.kind in ("arrival", "unread"):
+                    unread[entry.id] = entry.seq
+                else:
+                    unread.pop(entry.id, None)
+            unseen = len([seq for seq in unread.values() if seq > moves[-1]])
+            assert {entry.unseen for entry in act} == {unseen}
+            assert {entry.unread for entry in act if isinstance(entry, Entry)} <= {len(unread)}
+        assert (last.last, last.pruned, last.unread, last.unseen) == (len(acts), 0, len(unread), unseen)
+        assert last.seen_seq == watermark == moves[-1]
+        assert {one.id for one in rows if not one.state.read and not one.state.archived} == unread.keys()
 
 
 async def test_concurrent_devices_and_a_late_one_see_the_same_state(stores: Stores) -> None:

@@ -249,6 +249,7 @@ async def test_pruning_is_correct_beside_concurrent_writers_markers_and_readers(
             if page := (await stores.inboxes.page("ada", NotificationFilter(), 9)).notifications:
                 await stores.inboxes.change("ada", chance.choice(page).id, chance.choice(["read", "archived"]), NOW)
             await stores.inboxes.change_all("ada", "read", number * 5, 3, NOW)
+            await stores.inboxes.see("ada", number * 4)
             await asyncio.sleep(0)
 
     async def read() -> None:

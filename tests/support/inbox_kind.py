@@ -11,7 +11,7 @@ from tests.support.core import NOW
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
-    """The owner has seen everything up to `seq`."""
+    """The owner has opened the inbox, at position `seq`."""
 
     stream: str
     seq: int

@@ -1,4 +1,4 @@
-"""The code of version 0.2.0 that reads what this version sends: messages between nodes, and `herald.v1` objects in its
+"""The code of version 0.4.0 that reads what this version sends: messages between nodes, and `herald.v1` objects in its
 Python client. Kept unchanged; delete it when no test needs nodes or clients of that version."""
 
 from datetime import datetime
@@ -22,6 +22,7 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     event_type: str | None = None
     title: str | None = None
     message: str | None = None
+    url: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -43,11 +44,27 @@ class SignOut(msgspec.Struct, frozen=True):
 
 
 encode = msgspec.msgpack.Encoder().encode
-read_entries = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
 read_sign_outs = msgspec.msgpack.Decoder(tuple[SignOut, ...]).decode
 
-# The errors that a node caught: it logged the message and continued with the next.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+class _Kind(msgspec.Struct):
+    kind: str = "arrival"
+
+
+_decode_notifications = msgspec.msgpack.Decoder(tuple[Entry, ...]).decode
+_decode_items = msgspec.msgpack.Decoder(tuple[msgspec.Raw, ...]).decode
+_decode_kind = msgspec.msgpack.Decoder(_Kind).decode
+
+
+def read_entries(message: bytes) -> tuple[Entry, ...]:
+    """Read a message. Entries of unknown kinds are omitted."""
+    try:
+        return _decode_notifications(message)
+    except msgspec.ValidationError:
+        known = ("arrival", "read", "unread", "archived")
+        items = (item for item in _decode_items(message) if _decode_kind(item).kind in known)
+        return tuple(msgspec.msgpack.decode(item, type=Entry) for item in items)
+
 
 # --- herald_client/objects.py ------------------------------------------------------------------------------------
 
@@ -79,6 +96,7 @@ class Notification(_Event, frozen=True, kw_only=True, tag="notification"):
     message: str = ""
     read: bool = False
     unread: int | None = None
+    url: str | None = None
 
 
 class Broadcast(_Event, frozen=True, kw_only=True, tag="broadcast"):

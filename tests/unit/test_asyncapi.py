@@ -12,6 +12,7 @@ from domain.protocol import herald_v1 as protocol
 from domain.protocol.entry_kinds import protocol_text
 from domain.protocol.herald_v1 import CloseCode, CloseReason
 from domain.public_url import PublicUrl
+from domain.streams import Seen
 from tests.support.core import NOW, entry, shipped_table
 
 TABLE = shipped_table("all")
@@ -94,13 +95,14 @@ FRAMES = {
     ],
     "notification": [
         protocol_text(entry(stream="inbox:ada", title="t", message="m", unread=1)),
-        protocol_text(entry(stream="inbox:ada", title="t", message="", unread=1, changed=9, read=True)),
+        protocol_text(entry(stream="inbox:ada", title="t", message="", unread=1, unseen=1, changed=9, read=True)),
     ],
     "broadcast": [protocol_text(entry()), protocol_text(entry("text", envelope="raw"))],
     **{
         kind: [protocol_text(entry(stream="inbox:ada", changed=9, kind=kind))]
         for kind in ("read", "unread", "archived")
     },
+    "seen": [protocol_text(Seen("inbox:ada", 5, 9, 2))],
     "gap": [protocol.gap("news", 1, 5)],
     "heartbeat": [protocol.heartbeat(NOW, "c")],
     "pong": [protocol.pong(msgspec.Raw(b"null")), protocol.pong(msgspec.Raw(b'{"n": 1}'))],

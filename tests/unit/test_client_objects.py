@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herald_client import Archived, Broadcast, Gap, Hello, Notification, Read, Unknown, Unread, objects
+from herald_client import Archived, Broadcast, Gap, Hello, Notification, Read, Seen, Unknown, Unread, objects
 from herald_client.objects import ProtocolError, read_object
 from tests.unit.test_asyncapi import FRAMES
 
@@ -19,6 +19,7 @@ KINDS: dict[str, Any] = {
     "read": Read,
     "unread": Unread,
     "archived": Archived,
+    "seen": Seen,
     "gap": Gap,
     "heartbeat": objects.Heartbeat,
     "pong": objects.Pong,

@@ -91,10 +91,10 @@ async def test_a_notification_is_read_and_unread_again(rig: Rig) -> None:
     await rig.send(2)
     id = await rig.id(1)
     rig.node.clock.turn(5)
-    read, unread = await rig.mark.one("ada", id, "read")
-    assert (read.id, read.seq, read.changed, read.state.read_at, unread) == (id, 1, 3, rig.node.clock.now(), 1)
-    back, unread = await rig.mark.one("ada", id, "unread")
-    assert (back.changed, back.state.read_at, unread) == (4, None, 2)
+    read, head = await rig.mark.one("ada", id, "read")
+    assert (read.id, read.seq, read.changed, read.state.read_at, head.unread) == (id, 1, 3, rig.node.clock.now(), 1)
+    back, head = await rig.mark.one("ada", id, "unread")
+    assert (back.changed, back.state.read_at, head.unread) == (4, None, 2)
     told = [(entry.kind, entry.seq, entry.changed, entry.unread) for (entry,) in rig.backplane.published]
     assert told == [("read", 1, 3, 1), ("unread", 1, 4, 2)]
 
@@ -110,8 +110,8 @@ async def test_a_change_without_effect_takes_no_position_and_is_not_published(ri
 
 async def test_marking_an_unread_notification_unread_has_no_effect(rig: Rig) -> None:
     await rig.send()
-    notification, unread = await rig.mark.one("ada", await rig.id(1), "unread")
-    assert (notification.changed, unread, rig.backplane.published) == (1, 1, [])
+    notification, head = await rig.mark.one("ada", await rig.id(1), "unread")
+    assert (notification.changed, head.unread, rig.backplane.published) == (1, 1, [])
 
 
 @pytest.mark.parametrize("mark", ["read", "unread"])

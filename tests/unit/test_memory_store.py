@@ -114,7 +114,8 @@ async def test_pruned_entries_free_memory_for_others() -> None:
 STREAMS = ("inbox:ada", "inbox:bob", "feed:news")
 SENT = st.tuples(st.sampled_from(["ada", "bob", "news", "bad"]), st.integers(0, 40).map(str), st.integers(0, 2000))
 ACTS = st.lists(
-    st.tuples(st.sampled_from(["read", "archived", "pruned"]), st.integers(1, 60), st.integers(1, 4)), max_size=3
+    st.tuples(st.sampled_from(["read", "archived", "pruned", "seen"]), st.integers(1, 60), st.integers(1, 4)),
+    max_size=3,
 )
 
 
@@ -134,6 +135,8 @@ async def test_random_operations_stay_within_the_limits_and_keep_heads_correct(
             if act == "pruned":
                 keep = Keep(timedelta(days=1), count)
                 await MemoryRetention(records).prune(Keeping(keep, keep, keep, keep), NOW, limit=2)
+            elif act == "seen":
+                await inboxes.see("ada", upto)
             else:
                 await inboxes.change_all("ada", act, upto, count, NOW)
         weight = 0
@@ -150,6 +153,8 @@ async def test_random_operations_stay_within_the_limits_and_keep_heads_correct(
             assert sorted(entry.seq for entry in page.entries) == seqs
             unread = [entry for entry in page.entries if not entry.read and entry.kind != "archived"]
             assert head.unread == (0 if stream == "feed:news" else len(unread))
+            assert head.unseen == (head.unread and len([entry for entry in unread if entry.seq > head.seen_seq]))
+            assert last.seen_seq <= head.seen_seq <= head.seen_changed <= head.last
             weight += sum(entry.weight for entry in page.entries)
         assert len(await MemoryDeadLetters(records).newest(99)) <= 4
         assert weight <= size

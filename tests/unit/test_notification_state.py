@@ -13,6 +13,7 @@ from domain.notification_state import (
     NotificationState,
     StateChange,
     StateFilter,
+    is_unseen,
     state_on_arrival,
 )
 from domain.preferences import DEFAULT, Preferences
@@ -67,6 +68,13 @@ def test_unread_means_neither_read_nor_archived(state: NotificationState) -> Non
     assert state.unread == (state.read_at is None and not state.archived)
     assert UNREAD.matches(state) == state.unread
     assert NOT_ARCHIVED.matches(state) == (not state.archived)
+
+
+@given(STATES, st.integers(1, 9), st.integers(0, 9))
+def test_unseen_means_unread_and_later_than_the_watermark(state: NotificationState, seq: int, seen_seq: int) -> None:
+    assert is_unseen(state, seq, seen_seq) == (state.unread and seq > seen_seq)
+    muted = state_on_arrival(Preferences(muted_types=("alert",)), "alert", NOW)
+    assert not is_unseen(muted, seq, seen_seq)
 
 
 @given(STATES, FLAGS, FLAGS)

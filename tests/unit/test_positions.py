@@ -13,7 +13,11 @@ STREAM = st.text("abcxyzABC019_-", min_size=1, max_size=64)
 POSITION = st.integers(0, 10**15 - 1)
 USER = st.none() | st.text(min_size=1)
 
-HEADS = {"inbox:u": Head(10, 3, unread=4), "feed:news": Head(20, 0), "feed:new": Head()}
+HEADS = {
+    "inbox:u": Head(10, 3, unread=4, seen_seq=5, seen_changed=7, seen_unread=3),
+    "feed:news": Head(20, 0),
+    "feed:new": Head(),
+}
 
 
 @given(EPOCH, USER, st.dictionaries(STREAM, POSITION, max_size=20))
@@ -75,13 +79,13 @@ def test_invalid_text_of_any_length_is_rejected_quickly(piece: str) -> None:
 
 def test_without_a_cursor_a_session_starts_at_the_heads() -> None:
     ends = {"inbox:u": 10, "feed:news": 20, "feed:new": 0}
-    assert resolve_start(None, False, "e", "t", HEADS) == ResumePoint(ends, unread=4)
+    assert resolve_start(None, False, "e", "t", HEADS) == ResumePoint(ends, unread=4, unseen=1)
 
 
 def test_a_valid_cursor_resumes_and_other_streams_start_at_their_heads() -> None:
     made = resolve_start(Cursor("e", "t", {"inbox": 3, "news": 20, "gone": 5}), False, "e", "t", HEADS)
     assert made == ResumePoint(
-        {"inbox:u": 3, "feed:news": 20, "feed:new": 0}, resumed=True, behind=frozenset({"inbox:u"}), unread=4
+        {"inbox:u": 3, "feed:news": 20, "feed:new": 0}, resumed=True, behind=frozenset({"inbox:u"}), unread=4, unseen=1
     )
 
 
@@ -99,7 +103,11 @@ def test_a_cursor_of_another_epoch_or_user_or_an_unreadable_one_is_a_gap_in_ever
 ) -> None:
     made = resolve_start(cursor, lost, "e", "t", HEADS)
     assert made == ResumePoint(
-        {"inbox:u": 10, "feed:news": 20, "feed:new": 0}, resumed=False, gaps=("inbox", "news", "new"), unread=4
+        {"inbox:u": 10, "feed:news": 20, "feed:new": 0},
+        resumed=False,
+        gaps=("inbox", "news", "new"),
+        unread=4,
+        unseen=1,
     )
 
 
@@ -110,6 +118,7 @@ def test_a_position_before_the_kept_entries_is_a_gap_and_they_follow() -> None:
         gaps=("inbox",),
         behind=frozenset({"inbox:u", "feed:news"}),
         unread=4,
+        unseen=1,
     )
 
 
@@ -120,6 +129,7 @@ def test_a_position_beyond_the_head_is_a_gap_and_starts_at_the_head() -> None:
         gaps=("inbox", "new"),
         behind=frozenset({"feed:news"}),
         unread=4,
+        unseen=1,
     )
 
 

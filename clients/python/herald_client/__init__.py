@@ -42,6 +42,7 @@ from herald_client.objects import (
     Item,
     Notification,
     Read,
+    Seen,
     Unknown,
     Unread,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Notification",
     "Read",
     "ResumePoint",
+    "Seen",
     "Stopped",
     "Timing",
     "Token",

@@ -26,7 +26,8 @@ class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
     `gap` names the streams in which entries may be missing, because they were deleted or the epoch has changed: fetch
     the current state of these streams over HTTP. `resumed` is True if the session continues from the cursor that the
     client sent. `heartbeat` is the interval of heartbeats, in seconds. `unread` is the number of unread notifications
-    in the inbox; None if the session does not include the inbox.
+    in the inbox, and `unseen` the number of those that arrived after the watermark (see Seen); None if the session does
+    not include the inbox. Herald 0.4 does not send `unseen`.
     """
 
     session: str
@@ -37,12 +38,13 @@ class Hello(_Object, frozen=True, kw_only=True, tag="hello"):
     resumed: bool
     gap: tuple[str, ...] = ()
     unread: int | None = None
+    unseen: int | None = None
 
 
 class Entry(_Object, frozen=True, kw_only=True):
-    """Base class of the objects that are entries of a stream: notifications, broadcasts and state changes. `seq` is the
-    position of the arrival; `changed` is the position of the last change, None if there was none. `position` is
-    `changed` or else `seq`."""
+    """Base class of the objects about a notification or broadcast: its arrival, and its state changes. `seq` is the
+    position of its latest arrival: it may grow, so identify a notification by `id` and sort by `seq`. `changed` is the
+    position of the last change, None if there was none. `position` is `changed` or else `seq`."""
 
     stream: str
     seq: int
@@ -72,15 +74,17 @@ class Notification(_Event, frozen=True, kw_only=True, tag="notification"):
     """A notification: one event addressed to this user.
 
     It is received again, with the same `id`, if its state has changed while the client was disconnected: so replace a
-    stored notification with the same `id`. `unread` is the number of unread notifications in the inbox, right after
-    this one arrived; None if Herald does not send it. `url` is the address that the notification links to: an http or
-    https URL, or a path such as `/tickets/7`, of the site that shows the notification; None if it links to nothing.
+    stored notification with the same `id`. `unread` and `unseen` are the numbers of unread and of unseen notifications
+    in the inbox, right after this one arrived; None if Herald does not send them. `url` is the address that the
+    notification links to: an http or https URL, or a path such as `/tickets/7`, of the site that shows the
+    notification; None if it links to nothing.
     """
 
     title: str = ""
     message: str = ""
     read: bool = False
     unread: int | None = None
+    unseen: int | None = None
     url: str | None = None
 
 
@@ -90,6 +94,7 @@ class Broadcast(_Event, frozen=True, kw_only=True, tag="broadcast"):
 
 class _Change(Entry, frozen=True, kw_only=True):
     unread: int | None = None
+    unseen: int | None = None
 
 
 class Read(_Change, frozen=True, kw_only=True, tag="read"):
@@ -103,6 +108,21 @@ class Unread(_Change, frozen=True, kw_only=True, tag="unread"):
 class Archived(_Change, frozen=True, kw_only=True, tag="archived"):
     """The notification `id` was archived, which removes it from the inbox, by this client or another client of the same
     user."""
+
+
+class Seen(_Object, frozen=True, kw_only=True, tag="seen"):
+    """The user has seen all notifications up to position `seq`, the watermark, on this client or another client of the
+    same user. `unseen` is the number of unread notifications that arrived later. The object is an entry of the inbox,
+    with the position `changed`, but not about one notification: it has no `id`."""
+
+    stream: str
+    seq: int
+    changed: int
+    unseen: int
+
+    @property
+    def position(self) -> int:
+        return self.changed
 
 
 class Gap(_Object, frozen=True, kw_only=True, tag="gap"):
@@ -161,7 +181,7 @@ class Bye(_Object, frozen=True, kw_only=True, tag="bye"):
 
 
 # The items that callers receive.
-Item: TypeAlias = Hello | Notification | Broadcast | Read | Unread | Archived | Gap | Unknown | Away
+Item: TypeAlias = Hello | Notification | Broadcast | Read | Unread | Archived | Seen | Gap | Unknown | Away
 
 Message: TypeAlias = (
     Hello
@@ -170,6 +190,7 @@ Message: TypeAlias = (
     | Read
     | Unread
     | Archived
+    | Seen
     | Gap
     | Heartbeat
     | Pong
@@ -187,6 +208,7 @@ _KINDS: Final = frozenset(
         Read,
         Unread,
         Archived,
+        Seen,
         Gap,
         Heartbeat,
         Pong,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from herald_client.objects import Entry, Gap, Hello, Item, Unknown
+from herald_client.objects import Entry, Gap, Hello, Item, Seen, Unknown
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
@@ -108,9 +108,11 @@ def resume_point_after(
 
 def _position_of(item: Item) -> tuple[str, int, str]:
     """Returns the stream, position and id of an item. The stream is "" for an item that belongs to no stream, such as
-    Hello; the position of a Gap is its `upto`."""
+    Hello; the position of a Gap is its `upto`. The id of a Seen or a Gap is ""."""
     if isinstance(item, Entry):
         return item.stream, item.position, item.id
+    if isinstance(item, Seen):
+        return item.stream, item.position, ""
     if isinstance(item, Gap):
         return item.stream, item.upto, ""
     if isinstance(item, Unknown):

@@ -23,6 +23,7 @@ from herald_client.objects import (
     Item,
     Message,
     ProtocolError,
+    Seen,
     Unknown,
     read_object,
 )
@@ -151,7 +152,7 @@ class Receiver:
         """Updates the client's state from one received object. Returns the item for the caller; None if the object is a
         duplicate entry, or of a kind that is not an item, such as a heartbeat."""
         match message:
-            case Entry() | Gap() | Unknown():
+            case Entry() | Seen() | Gap() | Unknown():
                 self._reconnection.succeeded()
                 if self._positions.is_new(message):
                     return message
