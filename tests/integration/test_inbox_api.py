@@ -30,6 +30,7 @@ OPERATIONS = [
     ("PUT", f"{INBOX}/{{id}}/read"),
     ("PUT", f"{INBOX}/{{id}}/unread"),
     ("PUT", f"{INBOX}/mark-all-read"),
+    ("PUT", f"{INBOX}/seen"),
     ("DELETE", f"{INBOX}/{{id}}"),
     ("DELETE", f"{INBOX}/clear-all"),
     ("GET", f"{INBOX}/unread-count"),
@@ -165,7 +166,7 @@ async def test_read_and_unread_are_idempotent(ada: User) -> None:
     id = (await ada.items())[0]["id"]
     read = await ada.ask("PUT", f"{INBOX}/{id}/read")
     assert (read["is_read"], read["seq"], read["changed"], read["unread_count"]) == (True, 2, 3, 1)
-    assert {**await ada.ask("GET", f"{INBOX}/{id}"), "unread_count": 1} == read
+    assert {**await ada.ask("GET", f"{INBOX}/{id}"), "unread_count": 1, "unseen_count": 1} == read
     assert read["read_at"] == read["updated_at"] > read["created_at"]
     assert await ada.ask("PUT", f"{INBOX}/{id}/read") == read
     assert await ada.unread() == 1
@@ -196,8 +197,11 @@ async def test_an_empty_inbox(ada: User) -> None:
     listing = await ada.listing()
     assert listing["data"] == []
     cursor = listing["meta"]["cursor"]
-    assert listing["meta"] == {"unread_count": 0, "next_cursor": None, "cursor": cursor, "page": 1, "size": 20}
-    assert await ada.ask("GET", f"{INBOX}/unread-count") == {"unread_count": 0}
+    totals = {"unread_count": 0, "unseen_count": 0}
+    paging = {"next_cursor": None, "cursor": cursor, "page": 1, "size": 20}
+    assert listing["meta"] == {**totals, "seen_seq": 0, **paging}
+    assert await ada.ask("GET", f"{INBOX}/unread-count") == totals
+    assert await ada.ask("PUT", f"{INBOX}/seen") == {"message": "Marked as seen.", "seen_seq": 0, **totals}
 
 
 async def test_the_default_page_size_is_20(ada: User) -> None:
@@ -339,6 +343,51 @@ async def test_clear_all(ada: User) -> None:
     assert (done["archived"], done["unread_count"]) == (3, 0)
     assert (await ada.ask("DELETE", f"{INBOX}/clear-all"))["archived"] == 0
     assert await ada.seqs() == []
+
+
+@pytest.mark.parametrize("body", [None, b"{}", b'{"up_to": null}'])
+async def test_everything_is_marked_as_seen(ada: User, bob: User, body: bytes | None) -> None:
+    await ada.sent(3)
+    await bob.sent(1)
+    for _ in range(2):
+        done = await ada.ask("PUT", f"{INBOX}/seen", content=body)
+        assert (done["seen_seq"], done["unread_count"], done["unseen_count"]) == (3, 3, 0)
+    assert (await ada.listing())["meta"]["cursor"].endswith("inbox:4")
+    assert (await bob.listing())["meta"]["unseen_count"] == 1
+
+
+async def test_seen_is_a_watermark_that_is_reported_everywhere(ada: User, bob: User) -> None:
+    await ada.sent(5)
+    await bob.sent(1)
+    ids = {item["seq"]: item["id"] for item in await ada.items()}
+    start = (await ada.listing())["meta"]["cursor"]
+    for up_to in (2, ids[3], ids[1], 0, -(10**30)):
+        done = await ada.ask("PUT", f"{INBOX}/seen", json={"up_to": up_to})
+        assert (done["seen_seq"], done["unread_count"], done["unseen_count"]) == (
+            (2, 5, 3) if up_to == 2 else (3, 5, 2)
+        )
+    for id in ((await bob.items())[0]["id"], str(uuid4())):
+        assert (await ada.ask("PUT", f"{INBOX}/seen", 404, json={"up_to": id}))["code"] == "not_found"
+    answer = await ada.ask("GET", f"{INBOX}/changes", query={"since": start})
+    assert answer["data"] == []  # those who poll upsert items by `id`
+    assert answer["meta"]["seen"] == {"stream": "inbox", "seq": 3, "changed": 7, "unseen": 2}
+    assert answer["meta"]["cursor"].endswith("inbox:7")
+    later = await ada.ask("GET", f"{INBOX}/changes", query={"since": answer["meta"]["cursor"]})
+    assert "seen" not in later["meta"]
+    meta = (await ada.listing(page=1))["meta"]
+    assert (meta["unread_count"], meta["unseen_count"], meta["seen_seq"]) == (5, 2, 3)
+    # Marking does not move the watermark.
+    done = await ada.ask("PUT", f"{INBOX}/{ids[5]}/read")
+    assert (done["seq"], done["unread_count"], done["unseen_count"]) == (5, 4, 1)
+    done = await ada.ask("DELETE", f"{INBOX}/{ids[1]}")
+    assert (done["unread_count"], done["unseen_count"]) == (3, 1)
+    done = await ada.ask("PUT", f"{INBOX}/mark-all-read", json={"up_to": 4})
+    assert (done["marked"], done["unread_count"], done["unseen_count"]) == (3, 0, 0)
+    done = await ada.ask("DELETE", f"{INBOX}/clear-all")
+    assert (done["archived"], done["unseen_count"]) == (4, 0)
+    await ada.sent(1)
+    count = await ada.ask("GET", f"{INBOX}/unread-count", query={"by_type": "true"})
+    assert count == {"unread_count": 1, "unseen_count": 1, "by_type": {"risk_alert": 1}}
 
 
 # --- changes -----------------------------------------------------------------------------------------------------
@@ -588,10 +637,12 @@ async def test_a_cursor_of_another_user_is_refused(ada: User, bob: User) -> None
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"nope": 1}', b'{"up_to": "x"}', b'{"up_to": 1.5}', b"7"])
-async def test_mark_all_read_refuses_an_invalid_up_to(ada: User, body: bytes) -> None:
+async def test_an_invalid_up_to_is_refused(ada: User, body: bytes) -> None:
     await ada.sent(1)
-    await ada.ask("PUT", f"{INBOX}/mark-all-read", 400, content=body)
-    assert await ada.unread() == 1
+    for operation in ("mark-all-read", "seen"):
+        await ada.ask("PUT", f"{INBOX}/{operation}", 400, content=body)
+    meta = (await ada.listing())["meta"]
+    assert (meta["unread_count"], meta["unseen_count"]) == (1, 1)
 
 
 async def test_clear_all_refuses_an_invalid_up_to(ada: User) -> None:

@@ -14,7 +14,7 @@ from adapters.redis.wire import EntryReader, entry_messages, sign_out_message
 from application.hub.policy import BufferPolicy
 from application.hub.stream_buffer import StreamBuffer
 from domain.protocol.entry_kinds import ENTRY_KINDS, View, protocol_text
-from domain.streams import Entry, SignOut, StreamEntry
+from domain.streams import Entry, Seen, SignOut, StreamEntry
 from herald_client import Unknown
 from herald_client.objects import read_object
 from tests.support import version_before
@@ -152,6 +152,17 @@ def test_both_versions_read_each_others_messages(of_kind: Any) -> None:
     assert version_before.encode(version_before.read_sign_outs(sign_out_message([sign_out]))) == sign_out_message(
         [sign_out]
     )
+
+
+def test_a_move_of_the_watermark_has_a_message_of_its_own() -> None:
+    moved = Seen("inbox:ada", 1, 2, 0, NOW)
+    sent = messages([arrival(1), moved, arrival(3)])
+    assert [EntryReader()(message) for message in sent] == [(arrival(1),), (moved,), (arrival(3),)]
+    before = [version_before.read_entries(message) for message in sent]
+    assert [[one.seq for one in message] for message in before] == [[1], [], [3]]
+    unknown = version_before.read_object(protocol_text(moved))
+    fields = {"kind": "seen", "stream": "inbox", "seq": 1, "changed": 2, "unseen": 0}
+    assert msgspec.to_builtins(unknown) == {"kind": "seen", "fields": fields}
 
 
 # --- clients that do not know the kind ---------------------------------------------------------------------------

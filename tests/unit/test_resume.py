@@ -14,6 +14,7 @@ from adapters.memory.backplane import Bus, MemoryBackplane
 from adapters.memory.inboxes import MemoryInboxes
 from application.hub.policy import BufferPolicy
 from application.inbox.mark_notifications import BulkChangePolicy, MarkNotifications
+from application.inbox.mark_seen import MarkSeen
 from domain.notifications import NotificationFilter
 from domain.streams import Entry, SignOut
 from tests.support.core import IMPATIENT, STREAM, FaultyStore, Node, Reader, events_in, message, settle
@@ -112,6 +113,8 @@ class Speaking(Client):
         self.listed: dict[str, tuple[int, bool]] = {}
         self.passed: set[int] = set()
         self.unread = 0
+        self.unseen = 0
+        self.seen_seq = 0
         self._epoch = ""
         self._positions: dict[str, int] = {}
 
@@ -124,7 +127,7 @@ class Speaking(Client):
 
     def _see(self, frame: str) -> None:
         shown = [json.loads(line) for line in frame.split("\n")]
-        entries = [(one["stream"], one.get("changed", one["seq"]), one["id"]) for one in shown if "stream" in one]
+        entries = [(one["stream"], one.get("changed", one["seq"]), one.get("id")) for one in shown if "stream" in one]
         assert len(entries) == len(set(entries))
         assert all(place > self._positions[stream] for stream, place, _ in entries)
         for one in shown:
@@ -133,7 +136,6 @@ class Speaking(Client):
                     assert one["resumed"] is bool(self._epoch)
                     self._epoch = one["epoch"]
                     self._positions = one["positions"]
-                    self.unread = one["unread"] if one["unread"] is not None else self.unread
                 case "notification":
                     # A notification that was changed while the client was disconnected comes after later arrivals.
                     if one["id"] not in self.listed:
@@ -145,9 +147,13 @@ class Speaking(Client):
                 case "archived":
                     if self.listed.pop(one["id"], None) is None:
                         self.passed.add(one["seq"])
+                case "seen":
+                    assert one["seq"] > self.seen_seq
+                    self.seen_seq = one["seq"]
                 case kind:
                     assert kind == "heartbeat"
             self.unread = one.get("unread", self.unread)
+            self.unseen = one.get("unseen", self.unseen)
         # A position is complete once all its entries have arrived: they share a frame.
         for stream, place, _ in entries:
             self._positions[stream] = place
@@ -165,6 +171,7 @@ class World:
         self.mark = MarkNotifications(
             self.inboxes, store, backplane, node.clock, node.counters, BulkChangePolicy(chunk=3)
         )
+        self.mark_seen = MarkSeen(self.inboxes, store, backplane, node.clock, node.counters)
         self.clients: list[Client] = [kind(user, self.nodes) for user in USERS for kind in (Plain, Speaking)]
         self.sent: dict[str, list[int]] = {user: [] for user in USERS}
         self._sent = 0
@@ -195,6 +202,10 @@ class World:
                 await self.mark.all(user, mark)
         elif listed:
             await self.mark.one(user, listed[which % len(listed)].id, mark)
+
+    async def see(self, user: str, upto: int, fate: str) -> None:
+        self.backplanes[0].fates = [fate]
+        await self.mark_seen(user, upto)
 
     async def sweep(self, node: int) -> None:
         await self.nodes[node].sweep()
@@ -227,7 +238,8 @@ class World:
             str(one.id): (numbers[one.seq], one.state.read) for one in page.notifications if not one.state.archived
         }
         assert client.listed == listed
-        assert client.unread == page.head.unread
+        assert (client.unread, client.unseen) == (page.head.unread, page.head.unseen)
+        assert client.seen_seq == page.head.seen_seq
         # Of a notification archived while the client was disconnected, the client receives only that.
         passed = [numbers[seq] for seq in client.passed]
         assert sorted([*client.arrivals, *passed]) == self.sent[client.user]
@@ -247,6 +259,7 @@ steps = st.one_of(
         st.none() | st.integers(0, 9),
         st.lists(fates, max_size=4),
     ),
+    st.tuples(st.just("see"), users, st.integers(0, 40), fates),
     st.tuples(st.just("move"), st.integers(0, 2 * len(USERS) - 1), places),
     st.tuples(st.just("sweep"), places),
 )
