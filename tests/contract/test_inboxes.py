@@ -190,7 +190,7 @@ async def test_a_state_change_takes_the_next_position_and_is_returned(stores: St
     assert now is not None
     assert (now.state.read_at, now.updated_at, now.stored_at, now.changed) == (at, at, later(1), 3)
     assert now == await stores.inboxes.get("ada", first.id)
-    assert marked.unread == 1
+    assert marked.head.unread == 1
     assert await head(stores) == Head(3, 0, unread=1)
     untouched = await stores.inboxes.get("ada", second.id)
     assert untouched is not None
@@ -208,7 +208,7 @@ async def test_a_read_notification_can_be_marked_unread_and_read_again(stores: S
     assert (marked.notification.state.read_at, marked.notification.updated_at) == (None, later(11))
     marked = await mark(stores, one.id, "read", 12)
     assert marked.notification is not None
-    assert (marked.notification.state.read_at, marked.notification.changed, marked.unread) == (later(12), 4, 0)
+    assert (marked.notification.state.read_at, marked.notification.changed, marked.head.unread) == (later(12), 4, 0)
     await check_counters(stores)
 
 
@@ -281,7 +281,7 @@ async def test_a_bulk_change_takes_one_position(stores: Stores) -> None:
     assert sorted((entry.seq, entry.changed, entry.kind, entry.read, entry.unread) for entry in marked.entries) == [
         (seq, 6, "read", True, 0) for seq in range(1, 6)
     ]
-    assert (marked.unread, marked.notification) == (0, None)
+    assert (marked.head.unread, marked.notification) == (0, None)
     assert await head(stores) == Head(6, 0)
     assert {(one.state.read_at, one.updated_at, one.changed) for one in await kept(stores)} == {
         (later(10), later(10), 6)
@@ -298,8 +298,8 @@ async def test_a_bulk_change_is_chunked_from_the_newest_on(stores: Stores) -> No
         marked = await stores.inboxes.change_all("ada", "read", 7, 3, later(10))
         chunks.append([entry.seq for entry in marked.entries])
         places.append({entry.changed for entry in marked.entries})
-        totals.append(marked.unread)
-        assert {entry.unread for entry in marked.entries} == {marked.unread}
+        totals.append(marked.head.unread)
+        assert {entry.unread for entry in marked.entries} == {marked.head.unread}
         if len(marked.entries) < 3:
             break
     assert (chunks, places, totals) == ([[7, 6, 5], [4, 3, 2], [1]], [{8}, {9}, {10}], [4, 1, 0])
@@ -312,7 +312,7 @@ async def test_a_bulk_change_skips_notifications_already_in_that_state(stores: S
     await mark(stores, entries[1].id, "read", 50)
     await mark(stores, entries[5].id, "read", 50)
     marked = await stores.inboxes.change_all("ada", "read", 6, 2, later(60))
-    assert (sorted(entry.seq for entry in marked.entries), marked.unread) == ([4, 5], 1)
+    assert (sorted(entry.seq for entry in marked.entries), marked.head.unread) == ([4, 5], 1)
     cleared = await stores.inboxes.change_all("ada", "archived", 6, 100, later(70))
     assert sorted((entry.seq, entry.read, entry.kind) for entry in cleared.entries) == [
         (2, True, "archived"),
@@ -321,7 +321,7 @@ async def test_a_bulk_change_skips_notifications_already_in_that_state(stores: S
         (5, True, "archived"),
         (6, True, "archived"),
     ]
-    assert cleared.unread == 0
+    assert cleared.head.unread == 0
     read_at = {one.seq: one.state.read_at for one in await kept(stores)}
     assert read_at == {1: None, 2: later(50), 3: None, 4: later(60), 5: later(60), 6: later(50)}
     for name in ("read", "archived"):
@@ -336,7 +336,7 @@ async def test_a_bulk_change_stops_at_the_given_seq(stores: Stores, name: Litera
     assert (await stores.inboxes.change_all("ada", name, 0, 10, later(1))).entries == ()
     marked = await stores.inboxes.change_all("ada", name, 3, 10, later(1))
     assert sorted(entry.seq for entry in marked.entries) == [1, 2, 3]
-    assert marked.unread == 2
+    assert marked.head.unread == 2
     # The limit applies to seq, not to the position of the last change.
     await mark(stores, (await kept(stores))[4].id, "read")
     assert (await stores.inboxes.change_all("ada", name, 3, 10, later(2))).entries == ()
@@ -373,7 +373,7 @@ async def test_of_identical_concurrent_changes_one_takes_effect(stores: Stores, 
     one, _ = await fill(stores.store, 2)
     made = await asyncio.gather(*(mark(stores, one.id, name, 10 + n) for n in range(8)))
     assert sorted(len(marked.entries) for marked in made) == [0] * 7 + [1]
-    assert {marked.unread for marked in made} == {1}
+    assert {marked.head.unread for marked in made} == {1}
     assert {marked.notification for marked in made} == {await stores.inboxes.get("ada", one.id)}
     assert await head(stores) == Head(3, 0, unread=1)
 

@@ -162,7 +162,7 @@ async def test_a_notification_of_a_muted_type_is_stored_as_read_with_a_position(
     # Its state can be changed like any other.
     marked = await stores.inboxes.change("ada", first.id, "unread", later(1))
     assert marked is not None
-    assert ([one.muted for one in marked.entries], marked.unread) == ([True], 2)
+    assert ([one.muted for one in marked.entries], marked.head.unread) == ([True], 2)
     await check_counters(stores)
 
 
@@ -194,7 +194,7 @@ async def test_unread_notifications_of_muted_types_are_found_and_marked_read(sto
     assert [(one.seq, one.changed, one.kind, one.read) for one in marked.entries] == [
         (seq, 6, "read", True) for seq in (5, 4, 3)
     ]
-    assert marked.unread == 2
+    assert marked.head.unread == 2
     assert len((await stores.inboxes.mark_muted_read("ada", 3, later(1))).entries) == 1
     assert (await stores.inboxes.mark_muted_read("ada", 3, later(1))).entries == ()
     assert await stores.inboxes.find_muted_unread(None, 10) == MutedUnread((), None)

@@ -98,7 +98,7 @@ async def test_concurrent_reads_and_writes_through_the_pooler(
             await stores.preferences.put(user, Preferences(muted_types=("x",)), NOW)
             assert (await stores.preferences.get(user)).muted_types == ("x",)
             assert len(await kept(stores, user)) == 21
-            assert (await stores.inboxes.change_all(user, "read", 10, 100, later(1))).unread == 11
+            assert (await stores.inboxes.change_all(user, "read", 10, 100, later(1))).head.unread == 11
             await stores.store.ping()
 
         async with asyncio.TaskGroup() as group:

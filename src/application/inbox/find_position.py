@@ -10,8 +10,8 @@ from domain.streams import inbox_of
 
 async def find_position(inboxes: Inboxes, store: Store, user: str, up_to: int | UUID | None) -> int:
     """Returns the position in the user's inbox that `up_to` stands for: a position itself, or the id of a notification,
-    whose `seq` is returned. None stands for the last position that is assigned now, and so does any later position; 0 is
-    returned for negative numbers. Raises NotFound if there is no notification with the id."""
+    whose `seq` is returned. None stands for the last position that is assigned now, and so does any later position. For
+    a negative number, returns 0. Raises NotFound if there is no notification with the id."""
     if isinstance(up_to, UUID):
         notification = await inboxes.get(user, up_to)
         if notification is None:

@@ -34,11 +34,6 @@ class StateChanged(msgspec.Struct, frozen=True):
     head: Head
     notification: Notification | None = None
 
-    @property
-    def unread(self) -> int:
-        """The number of unread notifications in the inbox after the change."""
-        return self.head.unread
-
 
 class SeenMoved(msgspec.Struct, frozen=True):
     """The result of Inboxes.see. `is_moved`: whether the watermark was moved; otherwise nothing was changed. `head`:
