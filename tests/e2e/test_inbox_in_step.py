@@ -97,6 +97,35 @@ async def test_every_herald_v1_session_receives_every_state_change(device: Devic
         assert (await frame(plain))["data"]["n"] == "next"
 
 
+async def test_a_move_of_the_watermark_reaches_every_herald_v1_session(device: Device) -> None:
+    await device.sent(3)
+    cursor = (await device.ask("GET"))["meta"]["cursor"]
+    async with (
+        connect(device.ws, subprotocols=["herald.v1"]) as one,
+        stream(device.server, device.sse + "&protocol=1") as events,
+        connect(device.ws) as plain,
+        stream(device.server, device.sse) as plain_events,
+    ):
+        assert (await hello(one))["unseen"] == (await events.next())[1]["unseen"] == 3
+        await plain_events.next()
+        for _ in range(2):
+            assert (await device.ask("PUT", "/seen", body={"up_to": 2}))["unseen_count"] == 1
+        await device.sent(1)
+        seen = {"kind": "seen", "stream": "inbox", "seq": 2, "changed": 4, "unseen": 1}
+        moved, arrival = await objects(one, 2)
+        assert (moved, arrival["seq"], arrival["unread"], arrival["unseen"]) == (seen, 5, 4, 2)
+        id_, moved = await events.next()
+        assert (id_.rpartition("inbox:")[2].partition(",")[0], moved) == ("4", seen)
+        # Plain clients receive nothing but the arrival.
+        assert (await plain_events.next())[1]["data"]["n"] == (await frame(plain))["data"]["n"] == 0
+    async with connect(f"{device.ws}&cursor={cursor}", subprotocols=["herald.v1"]) as socket:
+        greeting, moved, arrival = await objects(socket, 3)
+        assert (greeting["unseen"], moved["kind"], moved["unseen"], arrival["seq"]) == (2, "seen", 2, 5)
+    changes = await device.ask("GET", "/changes", since=cursor)
+    assert [item["seq"] for item in changes["data"]] == [5]
+    assert changes["meta"]["seen"] == {"stream": "inbox", "seq": 2, "changed": 4, "unseen": 2}
+
+
 async def test_a_bulk_change_reaches_sessions_completely(device: Device) -> None:
     ids = await device.sent(100)
     async with (

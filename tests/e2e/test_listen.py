@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from herald_client import Away, Backoff, Broadcast, CursorInMemory, Hello, Listener, Notification, Stopped
@@ -83,6 +84,13 @@ async def numbers(listener: Listener, last: int) -> list[int]:
 
 def risk(user: str, n: int) -> dict[str, Any]:
     return {"user_id": user, "n": n}
+
+
+async def see(server: Server, user: str) -> None:
+    """Move the watermark of the user's inbox to the newest notification."""
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        answer = await client.put("/api/v2/notifications/seen", params={"user_id": user})
+        assert answer.status_code == 200, answer.text
 
 
 @asynccontextmanager
@@ -224,14 +232,17 @@ async def test_a_signal_ends_it_and_the_next_run_resumes(
     await one.until_news("connected to ws://127.0.0.1")
     await publish(open_server, "risk-events", *(risk(user, n) for n in range(10)))
     await one.until_printed(10)
+    await see(open_server, user)
+    await one.until_printed(11)
     assert one.stop(how) == code
     await publish(open_server, "risk-events", *(risk(user, n) for n in range(10, 20)))
+    await see(open_server, user)
     one.start()
-    await one.until_printed(20)
+    await one.until_printed(22)
     assert one.stop(how) == code
-    assert [(printed["kind"], printed["data"]["n"]) for printed in one.objects] == [
-        ("notification", n) for n in range(20)
-    ]
+    printed = [(line["kind"], line["data"]["n"] if "data" in line else line["unseen"]) for line in one.objects]
+    arrivals = [("notification", n) for n in range(20)]
+    assert printed == [*arrivals[:10], ("seen", 0), *arrivals[10:], ("seen", 0)]
     assert "resumed\n" in one.news
     assert "Traceback" not in one.news
 
