@@ -82,8 +82,16 @@ async def test_a_change_in_one_tab_is_shown_in_the_other_immediately(server: Ser
     await both(["three", "one"], 2)
     await expect(item(other, "one").get_by_role("button", name="Archive")).to_be_focused()
 
+    # A move of the watermark is about no notification: nothing is shown.
+    for tab in tabs:
+        await expect(column(tab, "WebSocket").get_by_role("listitem")).to_have_count(3)
+    seen = await page.request.put(f"{server.url}/api/v2/notifications/seen?user_id=alice")
+    assert seen.ok
+
     await press(page, "Mark all read").click()
     await both(["three", "one"], 0)
+    for tab in tabs:
+        await expect(column(tab, "WebSocket").get_by_role("listitem")).to_have_count(3)
     for tab in tabs:
         await expect(items(tab).get_by_role("button", name="Mark unread")).to_have_count(2)
 

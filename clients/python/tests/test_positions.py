@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herald_client import Broadcast, Gap, Hello, Read, ResumePoint, Unknown
+from herald_client import Broadcast, Gap, Hello, Read, ResumePoint, Seen, Unknown
 from herald_client.objects import Item
 from herald_client.positions import Positions, resume_point_after
 
@@ -19,6 +19,10 @@ def hello(positions: dict[str, int], *, resumed: bool = True, gap: tuple[str, ..
 
 def read(position: int, id: str = "", stream: str = "inbox") -> Read:
     return Read(stream=stream, seq=1, changed=position, id=id or f"{stream}-{position}")
+
+
+def seen(position: int) -> Seen:
+    return Seen(stream="inbox", seq=1, changed=position, unseen=0)
 
 
 def started_at(**positions: int) -> Positions:
@@ -41,7 +45,10 @@ def entries(shown: list[tuple[str, int, int]]) -> list[Item]:
     made: list[Item] = []
     for stream, skipped, more in shown:
         at[stream] += 1 + skipped
-        made += [read(at[stream], f"{at[stream]}-{number}", stream) for number in range(more + 1)]
+        if stream == "inbox" and more == 2:
+            made.append(seen(at[stream]))
+        else:
+            made += [read(at[stream], f"{at[stream]}-{number}", stream) for number in range(more + 1)]
     return made
 
 
@@ -75,8 +82,8 @@ def test_after_a_part_of_a_frame_only_whole_positions_count(shown: list[tuple[st
     done, undone = sent[:cut], sent[cut:]
     point = resume_point_after(ResumePoint("c", {"inbox": 1, "news": 1}), done, undone)
     for stream, at in point.positions.items():
-        mine = [item.position for item in done if isinstance(item, Read) and item.stream == stream]
-        left = [item.position for item in undone if isinstance(item, Read) and item.stream == stream]
+        mine = [item.position for item in done if isinstance(item, Read | Seen) and item.stream == stream]
+        left = [item.position for item in undone if isinstance(item, Read | Seen) and item.stream == stream]
         assert all(at < position for position in left)
         assert at == max([position for position in mine if position not in left], default=1)
 

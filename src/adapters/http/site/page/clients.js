@@ -61,7 +61,7 @@ class Client {
       // An entry is new if it arrived after hello. Older ones are sent again when their state changes.
       const isNew = object.seq > (this.startPositions[object.stream] ?? 0);
       this.positions[object.stream] = object.changed ?? object.seq;
-      this.view.put(object, isNew);
+      if (object.id) this.view.put(object, isNew); // `seen` is about no single notification
     }
     this.receiver.receive(object);
   }

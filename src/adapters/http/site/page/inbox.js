@@ -62,6 +62,7 @@ export class Inbox {
       this.showUnread(this.position, object.unread); // the present total, wherever the session resumes
     } else if (object.stream !== "inbox") return;
     else if (object.kind === "gap") this.reload();
+    else if (!object.id) return; // `seen` is about no single notification
     else if (this.loading) this.loading.pending.push(object);
     else this.apply(object);
   }
