@@ -92,9 +92,9 @@ class StreamEntry(Protocol):
     """The properties that entries of all kinds have. Buffers, the backplane and sessions use no others.
 
     `changed` is the position of the entry in its stream: a client that has received the entry resumes after it. `seq`
-    is the position of the arrival that the entry is about; it is equal to `changed` if the entry is that arrival, or is
-    about none. `kind` is the name of the kind (see domain.protocol.entry_kinds). Several entries can have the same
-    position; these are of the same kind.
+    is a position that the entry is about: for an entry about a notification or broadcast, that of its arrival, which is
+    equal to `changed` if the entry is that arrival. `kind` is the name of the kind (see domain.protocol.entry_kinds).
+    Several entries can have the same position; these are of the same kind.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Nodes of version 0.4, which know nothing of the watermark, and of this version on the same inboxes: the numbers of
+"""Nodes of version 0.4, which do not support the watermark, and of this version on the same inboxes: the numbers of
 unread and unseen notifications are exact, whichever version writes."""
 
 import asyncio
