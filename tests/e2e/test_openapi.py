@@ -29,7 +29,7 @@ include-path = "/events/stream"
 enabled = false
 
 [[operations]]
-include-path = ["/api/v2/preferences", "/api/v2/notifications/mark-all-read"]
+include-path = ["/api/v2/preferences", "/api/v2/notifications/mark-all-read", "/api/v2/notifications/seen"]
 checks.negative_data_rejection.enabled = false
 """
 
