@@ -53,6 +53,13 @@ class ChannelTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {}
 
     @property
+    def paths(self) -> Mapping[str, str]:
+        """The paths of payload fields in this table, by their key in the table, such as `to`. `herald routes check`
+        warns of a path that no sample has.
+        """
+        return {}
+
+    @property
     def loss(self) -> str:
         """What happens to a delivery if the event lacks a field that one of the `text_templates` needs, such as `its
         mail fails`. It is part of a warning: `if an event lacks {number}, its mail fails`.

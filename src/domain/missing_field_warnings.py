@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from domain.profiles import Profile
-from domain.routes import Route, route_templates
+from domain.routes import Route, templates_in_use
 from domain.sample_events import sample_payloads
+from domain.sample_paths import KnownPaths
 from domain.text_templates import unfilled
 
 # The consequence if the payload lacks a field of a template, by key of the template.
@@ -23,14 +24,15 @@ def warnings_of_missing_fields(profile: Profile) -> Iterator[str]:
     unable to fill.
 
     A field is assumed to be in every event if all samples of the route have it. If the route has no samples, every
-    field may be missing. A placeholder with the fallback to empty text (`{author|}`) causes no warning.
+    field may be missing. A placeholder with the fallback to empty text (`{author|}`) causes no warning; nor does one
+    without a field that any sample has, because it is probably misspelt (see `warnings_of_paths`).
     """
     for number, route in enumerate(profile.routes, 1):
-        payloads = sample_payloads(profile, route) or [{}]
-        for key, template in _templates_in_use(route):
-            placeholders = list(
-                dict.fromkeys(placeholder for payload in payloads for placeholder in unfilled(template, payload))
-            )
+        samples = sample_payloads(profile, route)
+        known = KnownPaths(samples)
+        for key, template in templates_in_use(route):
+            missing = (placeholder for payload in samples or [{}] for placeholder in unfilled(template, payload))
+            placeholders = [one for one in dict.fromkeys(missing) if not samples or any(map(known.has, one.split("|")))]
             if placeholders:
                 yield (
                     f"route {number} ({route.source!r}): {key}: if an event lacks {_listed(placeholders, 'or')},"
@@ -42,7 +44,7 @@ def unfilled_templates(route: Route, payload: Any) -> Iterator[str]:
     """Yields a line for each template of a route that this payload can't fill, with the missing fields and the
     consequence: `inbox.message: the event lacks {author}: the message is empty`.
     """
-    for key, template in _templates_in_use(route):
+    for key, template in templates_in_use(route):
         if placeholders := unfilled(template, payload):
             yield f"{key}: the event lacks {_listed(placeholders, 'and')}: {_consequence(route, key)}"
 
@@ -50,17 +52,6 @@ def unfilled_templates(route: Route, payload: Any) -> Iterator[str]:
 def _consequence(route: Route, key: str) -> str:
     losses = {table.channel: table.loss for table in route.channels}
     return losses.get(key.partition(".")[0]) or _CONSEQUENCES[key]
-
-
-def _templates_in_use(route: Route) -> Iterator[tuple[str, str]]:
-    """Returns the templates of a route that are filled, each with its key, such as `inbox.title`. A route without
-    `users` makes no notifications; of the templates of the inbox, it uses only the URL, for its deliveries.
-    """
-    return (
-        (key, template)
-        for key, template in route_templates(route).items()
-        if route.users or not key.startswith("inbox.") or (key == "inbox.url" and route.channels)
-    )
 
 
 def _listed(placeholders: list[str], conjunction: str) -> str:

@@ -3,23 +3,17 @@ time with the whole list, unless the route leaves the list out by naming it in `
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from domain.broker_messages import Message
 from domain.events import Unreadable, read_event
 from domain.omissions import Omission, make_omission
 from domain.payload_paths import EACH, at_path, steps_of, values_at
 from domain.profiles import Profile
 from domain.protocol.plain_envelopes import make_body
 from domain.routes import Route
-from domain.sample_events import sample_payloads
-
-# The time and the id of an event that is made of a sample have no effect here.
-_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_ID: Final = "sample"
+from domain.sample_events import message_of, sample_payloads
 
 
 def warnings_of_lists(profile: Profile) -> Iterator[str]:
@@ -61,7 +55,7 @@ def _stores(omission: Omission, route: Route, payloads: list[object], path: str)
 
 def _stored(omission: Omission, route: Route, payload: object) -> Any:
     try:
-        event = read_event(Message(route.source, msgspec.json.encode(payload), _TIME, _ID))
+        event = read_event(message_of(route.source, payload))
         body = msgspec.json.decode(make_body(event, route.envelope, omission))
     except Unreadable:
         return None

@@ -3,7 +3,7 @@
 `routes_file` reads them from TOML; `docs/routes.md` describes every key.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -227,3 +227,14 @@ def route_templates(route: Route) -> dict[str, str]:
     for table in route.channels:
         templates |= {f"{table.channel}.{key}": template for key, template in table.text_templates.items()}
     return templates
+
+
+def templates_in_use(route: Route) -> Iterator[tuple[str, str]]:
+    """Returns the templates of a route that are filled, each with its key, such as `inbox.title`. A route without
+    `users` makes no notifications; of the templates of the inbox, it uses only the URL, for its deliveries.
+    """
+    return (
+        (key, template)
+        for key, template in route_templates(route).items()
+        if route.users or not key.startswith("inbox.") or (key == "inbox.url" and route.channels)
+    )

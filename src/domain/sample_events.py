@@ -1,11 +1,23 @@
 """Samples: the examples of events that a profile contains."""
 
 import re
+from datetime import UTC, datetime
+from typing import Final
 
+import msgspec
+
+from domain.broker_messages import Message
 from domain.events import own_type
-from domain.profiles import Profile
+from domain.profiles import Profile, Sample
 from domain.routes import Route, fulfilled
 from domain.source_patterns import as_regex
+
+# The user who stands for `{user}` when a sample is planned without a front page.
+USER: Final = "user-1"
+
+# The time and the id of the message of a sample; they have no meaning.
+_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_ID: Final = "sample"
 
 
 def sample_payloads(profile: Profile, route: Route) -> list[object]:
@@ -19,12 +31,26 @@ def matching_payloads(profile: Profile, route: Route) -> list[object]:
     """Returns the payloads of all samples in the profile whose source and type match the route, whatever its
     conditions.
     """
+    return [sample.payload for sample in matching_samples(profile, route)]
+
+
+def matching_samples(profile: Profile, route: Route) -> list[Sample]:
+    """Returns the samples in the profile whose source and type match the route, whatever its conditions."""
     return [
-        sample.payload
+        sample
         for sample in profile.samples
-        if re.match(as_regex(route.source), sample.source) and route.type in (None, _type_of(sample.payload))
+        if has_source(sample, route) and route.type in (None, type_of_sample(sample.payload))
     ]
 
 
-def _type_of(payload: object) -> str | None:
+def has_source(sample: Sample, route: Route) -> bool:
+    return re.match(as_regex(route.source), sample.source) is not None
+
+
+def type_of_sample(payload: object) -> str | None:
     return own_type(payload) if isinstance(payload, dict) else None
+
+
+def message_of(source: str, payload: object) -> Message:
+    """Returns the message of a sample, with a user in place of `{user}`."""
+    return Message(source, msgspec.json.encode(payload).replace(b"{user}", USER.encode()), _TIME, _ID)

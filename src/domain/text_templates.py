@@ -17,6 +17,13 @@ PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 # Maximum number of templates whose parts are cached. Templates come from routes files, so there are few of them.
 CACHED_TEMPLATES: Final = 4096
 
+# Names of filters in the templates of mails and in other languages: those that fields hardly ever have, and others.
+_FILTERS: Final = frozenset(
+    {"abs", "capitalize", "default", "escape", "float", "int", "join", "length", "lower", "money", "replace", "round"}
+    | {"safe", "strip", "striptags", "tojson", "trim", "truncate", "upper", "urlencode", "urlize"}
+)
+_FILTERS_OR_FIELDS: Final = _FILTERS | {"date", "day", "line", "link", "title"}
+
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
@@ -55,6 +62,21 @@ def unfilled(template: str, payload: Any) -> list[str]:
         for placeholder in dict.fromkeys(PLACEHOLDER.findall(template))
         if not any(not path or can_show(at_path(payload, path)) for path in placeholder.split("|"))
     ]
+
+
+def placeholders_of(template: str) -> dict[str, list[str]]:
+    """Returns the placeholders of a template, without braces, and the paths of each: `{subject|title|}` becomes
+    `{"subject|title|": ["subject", "title"]}`.
+    """
+    return {one: [path for path in one.split("|") if path] for one in PLACEHOLDER.findall(template)}
+
+
+def is_filter(path: str, *, is_no_field: bool) -> bool:
+    """Returns whether a path after `|` in a placeholder, such as `upper` in `{text|upper}`, is probably meant as a
+    filter, which templates in routes don't have. `is_no_field`: no field with this path is known, although examples of
+    events are.
+    """
+    return path in (_FILTERS_OR_FIELDS if is_no_field else _FILTERS)
 
 
 @lru_cache(CACHED_TEMPLATES)

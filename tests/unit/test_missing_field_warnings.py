@@ -51,6 +51,8 @@ def test_samples_show_which_fields_events_have() -> None:
     assert "{price|cost}" in warning
     (warning,) = warnings(route, sample('{ name = ["x"], price = 1 }'))
     assert "{name}" in warning
+    # Only a misspelt field is in no sample, and `warnings_of_paths` reports it.
+    assert warnings(route, sample('{ nmae = "x", price = 1 }')) == []
     assert len(warnings(route, sample('{ name = "x", price = 1 }', source="b.b"))) == 2
     assert len(warnings('type = "t"\n' + route, sample('{ type = "u", name = "x", price = 1 }'))) == 2
     assert warnings('type = "t"\n' + route, sample('{ type = "t", name = "x", price = 1 }')) == []
@@ -63,7 +65,7 @@ def test_texts_that_are_never_shown_cause_no_warning() -> None:
 
 def test_a_url_is_also_used_by_mails() -> None:
     url = 'inbox = { title = "{name}", url = "/{id}" }'
-    (warning,) = warnings(f'users = ["to"]\n{url}', sample('{ name = "x" }'))
+    (warning,) = warnings(f'users = ["to"]\n{url}', sample('{ name = "x" }') + sample('{ name = "x", id = 1 }'))
     assert "inbox.url: if an event lacks {id}, there is no url: write {id|} to use empty text instead" in warning
     (warning,) = warnings(f"{EMAIL.format('x')}\n{url}")
     assert "inbox.url: if an event lacks {id}, there is no url" in warning

@@ -6,12 +6,15 @@ from domain.path_warnings import warnings_of_paths
 from domain.recipient_list_warnings import warnings_of_lists
 from domain.routes_file import read_profile
 from entrypoints.profiles.loader import EVERY, read_file, shipped
+from tests.support.core import ROUTE_CHANNELS
 
 
 def warnings(route: str, *payloads: str) -> list[str]:
+    """Return the warnings of a route with samples, which have a user."""
+    payloads = tuple(one.replace("{", '{ to = "ada",' if "=" in one else '{ to = "ada"', 1) for one in payloads)
     samples = "".join(f'[[samples]]\ntitle = "S"\nsource = "a.b"\npayload = {one}\n' for one in payloads)
     text = f'profile = "p"\n[[routes]]\nsource = "a.*"\nusers = ["to"]\n{route}\n{samples}'
-    return list(warnings_of_paths(read_profile(text, "p.toml")))
+    return list(warnings_of_paths(read_profile(text, "p.toml", ROUTE_CHANNELS)))
 
 
 def test_a_condition_that_no_sample_fulfils_causes_a_warning() -> None:
@@ -27,6 +30,59 @@ def test_an_exclusion_without_a_user_in_any_sample_causes_a_warning() -> None:
     assert warnings('exclude = ["by.id", "by"]', '{ by = { id = "ada" } }') == [
         "route 1 ('a.*'): exclude: no sample names a user at 'by'"
     ]
+
+
+EMAIL = 'email = { to = "%s", subject = "%s", template = "order_created.html" }'
+
+
+@pytest.mark.parametrize(
+    ("route", "warning"),
+    [
+        ('exclude = ["autor.id"]', "exclude: no sample names a user at 'autor.id': did you mean 'author.id'?"),
+        ("when = { kid = [1] }", "when.kid: no sample fulfils it: expected 1, found nothing: did you mean 'kind'?"),
+        ("when = { kin = { present = false } }", "when.kin: no sample has it: did you mean 'kind'?"),
+        ('omit = ["cc[].mial"]', "omit: no sample has 'cc[].mial': did you mean 'cc[].mail'?"),
+        ('id = "numbr"', "id: no sample has 'numbr': did you mean 'number'?"),
+        ('sign_out = "id"', "sign_out: no sample has 'id': did you mean 'author.id'?"),
+        (EMAIL % ("cc.mail", "S"), "email.to: no sample has 'cc.mail': did you mean 'cc[].mail'?"),
+        (EMAIL % ("cc[].mail", "{nmber}"), "email.subject: no sample has 'nmber': did you mean 'number'?"),
+        ('reference = "nunber"\n' + EMAIL % ("cc", "S"), "reference: no sample has 'nunber': did you mean 'number'?"),
+        ('inbox.title = "{author.nme}"', "inbox.title: no sample has 'author.nme': did you mean 'author.name'?"),
+        ('inbox.title = "{text|kid|}"', "inbox.title: no sample has 'kid': did you mean 'kind'?"),
+        ('inbox.title = "{xyz}"', "inbox.title: no sample has 'xyz'"),
+        (
+            'inbox.title = "{text|upper}"',
+            "inbox.title: 'upper' in {text|upper} is read as the path of a field: templates in routes have no filters",
+        ),
+    ],
+)
+def test_a_path_that_no_sample_has_is_reported_with_a_similar_one(route: str, warning: str) -> None:
+    payload = '{ author = { id = "ben", name = "B" }, kind = "bug", number = 7, text = "T", cc = [{ mail = "a" }] }'
+    assert warnings(route, payload) == [f"route 1 ('a.*'): {warning}"]
+
+
+def test_a_path_that_one_sample_has_or_that_events_may_lack_causes_no_warning() -> None:
+    route = 'omit = ["cc"]\nid = "id"\nwhen = { "closed_at" = { present = false } }\n'
+    route += 'inbox = { title = "{text|subject}", message = "{data.x.y}{a.b}" }'
+    assert warnings(route, '{ text = "T", created_at = 1, "a.b" = 2, data = { x = { y = 1 } } }', "{ }") == []
+
+
+def test_users_may_be_at_one_of_several_paths() -> None:
+    profile = 'profile = "p"\n[[routes]]\nsource = "a"\nusers = [%s]\n[[samples]]\ntitle = "S"\nsource = "a"\n'
+    text = profile + 'payload = { owner = { id = "ada" }, watchers = ["kim"] }'
+    found = [
+        list(warnings_of_paths(read_profile(text % users, "p"))) for users in ('"x", "owner.id"', '"x", "watcher"')
+    ]
+    assert found == [
+        [],
+        ["route 1 ('a'): users: no sample has 'x'", "route 1 ('a'): users: no sample has 'watcher': did you mean 'watchers'?"],
+    ]  # fmt: skip
+
+
+def test_without_samples_a_filter_is_recognised_by_its_name() -> None:
+    assert warnings('inbox.title = "{subject|title}"') == []
+    assert len(warnings('inbox.title = "{subject|title}"', '{ subject = "S" }')) == 1
+    assert len(warnings('inbox.title = "{subject|upper}"')) == 1
 
 
 def test_without_samples_of_the_route_nothing_is_known() -> None:

@@ -57,6 +57,10 @@ class EmailTable(ChannelTable, frozen=True):
         return {"subject": self.subject}
 
     @property
+    def paths(self) -> Mapping[str, str]:
+        return {"to": self.to} | ({"user": self.user} if self.user is not None else {})
+
+    @property
     def loss(self) -> str:
         return "its mail fails"
 
