@@ -57,8 +57,9 @@ def _exclusion_warnings(route: Route, payloads: list[object], known: KnownPaths)
 
 
 def _unknown_paths(route: Route, known: KnownPaths) -> Iterator[str]:
-    # An event may name its users at one of several paths.
-    yield from _unknown("users", route.users, known, optional=any(map(known.has, route.users)))
+    # An event may name its users at one of several paths, or need none.
+    one_suffices = any(map(known.has, route.users)) or route.otherwise != "dead-letter"
+    yield from _unknown("users", route.users, known, optional=one_suffices)
     yield from _unknown("omit", route.omit, known, optional=True)
     # Samples that the front page publishes several times have no id.
     yield from _unknown("id", [route.id] if route.id is not None else [], known, optional=True)

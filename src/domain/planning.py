@@ -19,6 +19,7 @@ from domain.route_table import RouteTable
 from domain.routes import Route, fulfilled
 from domain.storable_text import validate_item
 from domain.streams import Content, SignOut, stored_bytes
+from domain.unmatched_events import why_no_route
 from domain.user_ids import recipients
 from domain.verbatim_fields import VerbatimFields
 
@@ -80,8 +81,7 @@ class _Planner:
                 except Unreadable as error:
                     self.faults.append(error)
         if not routes:
-            about = f" and type {self.event.type!r}" if self.event.type else ""
-            self.faults.append(Unreadable("no_route", f"No route matches source {self.message.source!r}{about}."))
+            self.faults.append(self._no_route())
         event = self.event
         letter = None
         if self.faults:
@@ -118,6 +118,11 @@ class _Planner:
             except Unreadable as error:
                 self.faults.append(error)
         return unconditional
+
+    def _no_route(self) -> Unreadable:
+        source = self.message.source
+        needed = ((self.table.name_of(route), route.type or "") for route in self.table.for_source(source))
+        return Unreadable("no_route", why_no_route(source, self.event.type, needed))
 
     def _reason_to_ignore(self, applied: list[Route]) -> str | None:
         """Returns why the event leads to nothing, if the conditions or the exclusions of routes are the reason."""

@@ -168,3 +168,26 @@ class TestFailures:
         result = CliRunner().invoke(main, ["mail", "preview", "nowhere.json"])
         assert result.exit_code == 2
         assert "No such file" in result.stderr
+
+
+# --- the mails of samples, in `herald routes check` -------------------------------------------------------------
+
+
+def test_a_sample_whose_mail_fails_is_a_warning_of_the_check(own: tuple[str, str]) -> None:
+    file, folder = own
+    samples = [
+        ("good", '{ type = "t", to = "a@b.example", word = "{user}" }'),
+        ("lacking", '{ type = "t", to = "a@b.example" }'),
+        ("other", '{ type = "t", to = ["a b", "a@b.example"], word = 1 }'),
+    ]
+    with Path(file).open("a") as routes:
+        for title, payload in samples:
+            routes.write(f'[[samples]]\ntitle = "{title}"\nsource = "a.b"\npayload = {payload}\n')
+    result = CliRunner().invoke(main, ["routes", "check", file], env={"HERALD_MAIL_TEMPLATES": folder})
+    assert result.exit_code == 0
+    assert [line for line in result.stderr.splitlines() if "email of" in line] == [
+        f"{file}: warning: route 1 ('a.b'): email of the sample 'lacking' fails: own.html: the event has no 'word'",
+        f"{file}: warning: route 1 ('a.b'): email of the sample 'other' fails: no mail can be sent to 'a b': it has no"
+        " text before the @, or no domain after it",
+    ]
+    assert not Path("var").exists()

@@ -110,6 +110,51 @@ def test_an_invalid_recipient_is_a_dead_letter_and_the_others_are_notified(bad: 
     assert made.dead_letter.reason == "bad_recipient"
 
 
+@pytest.mark.parametrize(
+    ("payload", "path", "words"),
+    [
+        ({"to": True}, "to", "at 'to' it must be text or a whole number, not true or false."),
+        (
+            {"to": [{"id": 7, "mail": "a@b"}]},
+            "to",
+            "text or a whole number, not an object: the path of the id may be 'to[].id' or 'to[].mail'.",
+        ),
+        ({"to": {"id": "a\0"}}, "to", "at 'to' it must be text or a whole number, not an object."),
+        (
+            {"data": {"to": [{"who": {"\0": "a"}}]}},
+            "to[].who",
+            "not an object: the path of the id may be 'to[].who.\\x00'.",
+        ),
+    ],
+)
+def test_the_path_of_an_invalid_recipient_is_named(payload: Any, path: str, words: str) -> None:
+    letter = plan(message("t", payload), routes(f'source = "t"\nusers = ["{path}"]')).dead_letter
+    assert letter is not None
+    assert letter.detail.endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("payload", "detail"),
+    [
+        (
+            {"type": "x"},
+            "No route matches source 't' and type 'x': the routes of this source need type 'a' (mine/1), type 'b'"
+            " (mine/2).",
+        ),
+        (
+            {},
+            "No route matches source 't': the event has no type (event_type, type or eventType), and the routes of this"
+            " source need type 'a' (mine/1), type 'b' (mine/2).",
+        ),
+    ],
+)
+def test_an_event_of_another_type_says_which_types_are_needed(payload: Any, detail: str) -> None:
+    table = routes('source = "t"\ntype = "a"\nusers = ["to"]', 'source = "#"\ntype = "b"\nusers = ["to"]')
+    letter = plan(message("t", payload), table).dead_letter
+    assert letter is not None
+    assert letter.detail == detail
+
+
 # --- several routes -------------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ from domain.routes import RoutesInvalid
 from domain.routes_file import make_profile, parse_document
 from domain.source_patterns import as_regex
 from entrypoints.brokers import BROKER_NAMES
-from entrypoints.cli.routes import check_deliveries
+from entrypoints.cli.routes import check_deliveries, warnings_of
 from entrypoints.profiles.backward_compatibility import with_references
 from entrypoints.profiles.loader import written_format
 from entrypoints.profiles.routes_page import DEAD_LETTERS, TOP, made_tables, page
@@ -78,6 +78,7 @@ def plans(profile: Profile) -> list[Plan]:
 @pytest.mark.parametrize("document", EXAMPLES, ids=lambda document: document.get("profile", "?"))
 def test_an_example_is_complete(document: dict[str, Any]) -> None:
     profile = read(document)
+    assert list(warnings_of(profile)) == []
     check_deliveries(RouteTable((profile,)), settings({}, "dev", {}))
     for route in profile.routes:
         assert [one for one in profile.samples if re.match(as_regex(route.source), one.source)], route.source

@@ -5,9 +5,11 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
+from typing import Final
 
 import click
 
+from domain.effect_warnings import warnings_of_no_effect
 from domain.endpoints import Endpoint
 from domain.missing_field_warnings import warnings_of_missing_fields
 from domain.notification_types import notification_types, warnings_of_unused_types
@@ -18,14 +20,25 @@ from domain.route_table import RouteTable
 from domain.routes import Route, RoutesInvalid
 from domain.routes_version import version_of
 from domain.safe_text import visible
+from domain.sample_notes import notes_on_samples
 from domain.setting_parsers import items
 from entrypoints.channels import CHANNELS, check_channels
 from entrypoints.cli.explain import explain
 from entrypoints.cli.input_files import content
+from entrypoints.cli.sample_deliveries import warnings_of_deliveries
 from entrypoints.profiles.loader import load_table, make_table, named_profiles, read_profiles, written_format
 from entrypoints.profiles.routes_files import ENDING, SHIPPED_PREFIX, find_ignored_files
 from entrypoints.profiles.schema import routes_schema
 from entrypoints.settings.loader import Settings, SettingsInvalid, read
+
+# What `herald routes check` warns of.
+_WARNINGS: Final = (
+    warnings_of_lists,
+    warnings_of_missing_fields,
+    warnings_of_no_effect,
+    warnings_of_paths,
+    warnings_of_unused_types,
+)
 
 
 @click.group()
@@ -59,7 +72,7 @@ def check_routes(files: tuple[str, ...], broker: bool) -> None:
     except (RoutesInvalid, SettingsInvalid) as error:
         raise click.ClickException(str(error)) from None
     for file, profile in zip(table.files, table.profiles, strict=True):
-        _describe(file, profile)
+        _describe(file, profile, settings)
     for known in notification_types(table):
         click.echo(visible(f"type {known.type}: {known.title}"))
     click.echo(f"Version of these routes: {version_of(table)}")
@@ -74,15 +87,21 @@ def _table(files: tuple[str, ...], settings: Settings) -> RouteTable:
     return make_table(read_profiles(files), settings) if files else load_table(settings)
 
 
-def _describe(file: str, profile: Profile) -> None:
+def _describe(file: str, profile: Profile, settings: Settings) -> None:
     click.echo(f"{file}: profile {profile.profile}, events from {profile.broker}, {_counted(profile)}, valid.")
     for number, route in enumerate(profile.routes, 1):
         click.echo(f"  {number}. {_described(route)}")
     for endpoint in profile.endpoints:
         click.echo(f"  {endpoint.name}: {'; '.join(_keys(endpoint))}")
-    found = (warnings_of_lists, warnings_of_missing_fields, warnings_of_paths, warnings_of_unused_types)
-    for warning in chain.from_iterable(warnings(profile) for warnings in found):
-        click.echo(f"{file}: warning: {warning}", err=True)
+    for warning in (*warnings_of(profile), *warnings_of_deliveries(profile, settings)):
+        click.echo(f"{file}: warning: {visible(warning)}", err=True)
+    for note in notes_on_samples(profile):
+        click.echo(f"{file}: note: {visible(note)}", err=True)
+
+
+def warnings_of(profile: Profile) -> Iterator[str]:
+    """Returns what is probably a mistake in a profile, as far as its file and its samples show it."""
+    return chain.from_iterable(warnings(profile) for warnings in _WARNINGS)
 
 
 def _counted(profile: Profile) -> str:

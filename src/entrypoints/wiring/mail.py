@@ -5,6 +5,8 @@ The functions import the modules that send mails only when they are called: impo
 commands send no mails.
 """
 
+import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dishka import Provider, Scope, provide
@@ -15,6 +17,7 @@ from application.delivery.dispatch_policy import MAX_RETRY_S, DispatchPolicy
 from application.delivery.read_mails import ReadMails
 from domain.backoff import Backoff
 from domain.channel_tables import ChannelTable
+from domain.deliveries import Item
 from domain.public_url import PublicUrl
 from entrypoints.profiles.shipped_files import PROFILE_TEMPLATES
 from entrypoints.settings.loader import Settings
@@ -68,6 +71,20 @@ def check_email(settings: Settings, table: ChannelTable) -> str | None:
 
     fault = fault_in_templates(settings.mail.templates, table.template, [PROFILE_TEMPLATES])
     return f"template: {fault}" if fault else None
+
+
+def faults_in_mails(settings: Settings, items: Sequence[Item]) -> Sequence[str | None]:
+    """Renders mails, without sending them. Returns for each the reason why its template can't be rendered; None if it
+    can."""
+    return asyncio.run(_rendered(mail_renderer(settings), items))
+
+
+async def _rendered(renderer: "ProcessRenderer", items: Sequence[Item]) -> list[str | None]:
+    try:
+        results = await asyncio.gather(*map(renderer.render, items), return_exceptions=True)
+    finally:
+        await renderer.close()
+    return [str(result) if isinstance(result, BaseException) else None for result in results]
 
 
 class MailFolderReading(Provider):
