@@ -62,7 +62,7 @@ def _faults(
         rule = rule or (plain.extra or {}).get("rule", "")
         plain = plain.type
     if not _fits(value, plain):
-        yield Fault(path, _wrong_type(value, type_))
+        yield Fault(path, _wrong_type(value, type_, path))
         return
     match plain:
         case inspect.UnionType():
@@ -118,11 +118,11 @@ def _wrong_choice(value: Any, possible: tuple[Any, ...]) -> str:
     return f"{shown(str(value))} is not possible; did you mean {meant!r}? Possible values: {values}"
 
 
-def _wrong_type(value: Any, type_: inspect.Type) -> str:
+def _wrong_type(value: Any, type_: inspect.Type, path: tuple[str | int, ...]) -> str:
     must_be = f"must be {with_article(type_words(type_))}, not {value_words(value)}"
     for one in _without_union(type_):
         if isinstance(one, inspect.VarTupleType | inspect.ListType) and _fits(value, one.item_type):
-            return f"{must_be}: put it in brackets"
+            return f"{must_be}: " + (f"write [[{path[-1]}]]" if isinstance(value, dict) else "put it in brackets")
     return must_be
 
 

@@ -5,7 +5,7 @@ The error text names the file, the route or endpoint, and the key.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,9 @@ from domain.text_templates import validate_template
 from domain.titles import unquoted_type, validate_type_title
 from domain.toml_documents import NotToml, parse_toml
 
+# The keys of a routes file that are lists of tables.
+_LISTS: Final = ("routes", "endpoints", "samples")
+
 
 def read_profile(
     text: str, file: str, channels: Sequence[type[ChannelTable]] = (), brokers: Collection[str] | None = None
@@ -42,7 +45,7 @@ def parse_document(text: str, file: str) -> dict[str, Any]:
     TOML.
     """
     try:
-        return parse_toml(text)
+        return parse_toml(text, _LISTS)
     except NotToml as error:
         raise RoutesInvalid(f"{file}: {error}") from None
 

@@ -29,7 +29,7 @@ FAULTS = [
     (TOP, "brocker = 'kafka'", "brocker: is not a key here; did you mean broker? Possible keys: profile, routes, "),
     (TOP, "source = 'a'", "source: is not a key here; it is a key of routes. Possible keys: "),
     (TOP, "feeds = 1", "feeds: must be a table, not the number 1"),
-    (TOP, "samples = {}", "samples: must be a list of tables, not a table"),
+    (TOP, "samples = {}", "samples: must be a list of tables, not a table: write [[samples]]"),
     (TOP, "broker = 'kafak'", "broker: 'kafak' is not possible; did you mean 'kafka'? Possible values: 'kafka', 'me"),
     (TOP, "broker = 3", 'broker: must be "kafka", "memory" or "rabbitmq", not the number 3'),
     (FEED, "acces = 'public'", "feeds.news.acces: is not a key here; did you mean access? Possible keys: access"),
@@ -109,8 +109,25 @@ def test_long_texts_are_shortened() -> None:
 
 
 TOML_FAULTS = [
-    ("a = 1\na = 2\n", "line 2, column 6: not valid TOML: this key or table is defined twice"),
-    ("[a]\n[a]\n", "line 2, column 3: not valid TOML: this table is defined twice"),
+    ("a = 1\na = 2\n", "line 2, column 6: not valid TOML: the key 'a' is defined twice: remove one"),
+    ("[a]\nb.c = 1\nb.c = 2", "end of the file: not valid TOML: the key 'b.c' is defined twice in [a]: remove one"),
+    (
+        "[[routes]]\na = [\n  1,\n]\na = [\n  2,\n]\n",
+        "line 7, column 2: not valid TOML: the key 'a' is defined twice in one [[routes]]: remove one, or write"
+        " [[routes]] above it to begin another",
+    ),
+    ("[a]\n[a]\n", "line 2, column 3: not valid TOML: the table [a] is defined twice, or is a value elsewhere"),
+    (
+        "[endpoint]\n[endpoint]\n",
+        "line 2, column 10: not valid TOML: the table [endpoint] is defined twice: if there are several, write"
+        " [[endpoints]] above each",
+    ),
+    (
+        "[[routes]]\n[routes.email]\n[routes.email] # again\n",
+        "line 3, column 14: not valid TOML: the table [routes.email] is defined twice for one [[routes]]: remove one,"
+        " or write [[routes]] above it to begin another",
+    ),
+    ("[routes]\na = 1\n[[routes]]\n", "line 3, column 9: not valid TOML: routes is defined in another way above"),
     ("a = { b = 1, b = 2 }\n", "line 1, column 19: not valid TOML: this table has the same key twice"),
     (
         'a = "b\n',
