@@ -1,15 +1,10 @@
 """Notes about samples without a route, and routes without a sample."""
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterator
 
-from domain.input_words import nearest
 from domain.profiles import Profile, Sample
 from domain.sample_events import has_source, matching_samples, sample_payloads, type_of_sample
-from domain.unmatched_events import why_no_route
-
-# The similarity of two sources, from 0 to 1, from which on one may be the other, misspelt.
-_SIMILAR: Final = 0.6
+from domain.unmatched_events import source_hint, why_no_route
 
 
 def notes_on_samples(profile: Profile) -> Iterator[str]:
@@ -29,14 +24,6 @@ def notes_on_samples(profile: Profile) -> Iterator[str]:
             yield f"route {number} ({route.source!r}) has no sample that fulfils its conditions"
 
 
-def source_hint(source: str, sources: Iterable[str]) -> str:
-    """Returns a question that names the most similar of the sources of routes, such as `: did you mean 'a.b'?`; an
-    empty text if none is similar.
-    """
-    found = nearest(source, sources, _SIMILAR)
-    return f": did you mean {found!r}?" if found else ""
-
-
 def _unmatched(profile: Profile, sample: Sample) -> str | None:
     of_source = [(number, route) for number, route in enumerate(profile.routes, 1) if has_source(sample, route)]
     type_ = type_of_sample(sample.payload)
@@ -44,5 +31,5 @@ def _unmatched(profile: Profile, sample: Sample) -> str | None:
         return None
     text = why_no_route(sample.source, type_, ((f"route {number}", route.type or "") for number, route in of_source))
     return text.removesuffix(".") + (
-        "" if of_source else source_hint(sample.source, [one.source for one in profile.routes])
+        "" if of_source else source_hint(sample.source, (one.source for one in profile.routes))
     )

@@ -3,8 +3,13 @@
 from collections.abc import Iterable
 from typing import Final
 
+from domain.input_words import nearest
+
 # Maximum number of routes in a text.
 _MAX_ROUTES: Final = 5
+
+# The similarity of two sources, from 0 to 1, from which on one may be the other, misspelt.
+_SIMILAR: Final = 0.6
 
 
 def why_no_route(source: str, type_: str | None, needed: Iterable[tuple[str, str]]) -> str:
@@ -19,3 +24,11 @@ def why_no_route(source: str, type_: str | None, needed: Iterable[tuple[str, str
     shown += [f"{len(routes) - _MAX_ROUTES} more"] if len(routes) > _MAX_ROUTES else []
     no_type = "" if type_ else "the event has no type (event_type, type or eventType), and "
     return f"{text}: {no_type}the routes of this source need {', '.join(shown)}."
+
+
+def source_hint(source: str, sources: Iterable[str]) -> str:
+    """Returns a question that names the most similar of the sources of routes, such as `: did you mean 'a.b'?`; an
+    empty text if none is similar.
+    """
+    found = nearest(source, sources, _SIMILAR)
+    return f": did you mean {found!r}?" if found else ""

@@ -192,7 +192,7 @@ async def test_routes_with_the_channel_are_validated_and_explained(tmp_path: Pat
     file, channels = tmp_path / "shop.toml", (*CHANNELS, printing(PrintChannel(tmp_path)))
     file.write_text(ROUTES)
     table = RouteTable((read_file(str(file), channels),))
-    explained = explain("order", b'{"printers": "lobby", "order_id": 7}', table, NOW)
+    explained = explain("order", b'{"printers": "lobby", "order_id": 7}', table, NOW).text
     assert "print        to lobby, subject 'Order 7'" in explained
     for wrong, place in (
         (ROUTES.replace('ink = "blue"', "ink = 7"), "route 1 .*: print.ink: "),

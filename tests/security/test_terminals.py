@@ -65,7 +65,7 @@ def test_the_console_log_escapes_control_characters(root_logger: logging.Logger)
 
 def test_explain_escapes_control_characters() -> None:
     body = json.dumps({"to": "ada", "title": HOSTILE, "event_id": HOSTILE}).encode()
-    shown = explain("direct", body, table(), datetime.now(UTC))
+    shown = explain("direct", body, table(), datetime.now(UTC)).text
     assert all(line.isprintable() for line in shown.split("\n"))
 
 

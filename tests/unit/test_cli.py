@@ -446,7 +446,30 @@ class TestRoutes:
         ],
     )
     def test_explain_a_dead_letter(self, source: str, body: bytes, reason: str) -> None:
-        assert f"dead letter  {reason}: " in herald("routes", "explain", "-", "--source", source, input=body).output
+        result = herald("routes", "explain", "-", "--source", source, input=body)
+        assert f"dead letter  {reason}: " in result.output
+        assert result.exit_code == 1
+
+    def test_explain_an_unknown_source_names_a_similar_one(self, file: str) -> None:
+        result = herald("routes", "explain", file, "shipped:orders", "-", "--source", "order.creatd", input="{}")
+        assert "             no route has this source: did you mean 'order.created'?" in result.output
+        result = herald("routes", "explain", file, "-", "--source", "zzz", input="{}")
+        assert "no route has this source: `herald routes check` lists those of the routes" in result.output
+
+    def test_explain_says_why_a_user_is_not_notified(self, tmp_path: Path) -> None:
+        (file := tmp_path / "routes.toml").write_text(
+            'profile = "desk"\n[[routes]]\nsource = "t"\ntype = "x"\nusers = ["a"]\n'
+            '[[routes]]\nsource = "t"\nwhen = { n = { min = 3 } }\nusers = ["a"]\n'
+            '[[routes]]\nsource = "t"\nusers = ["a", "b"]\nexclude = ["by.id"]\n'
+        )
+        event = '{"a": ["ada", "kim"], "b": "bob", "by": {"id": "ada"}}'
+        result = herald("routes", "explain", str(file), "-", "--source", "t", input=event)
+        assert result.exit_code == 0
+        assert [line for line in result.output.splitlines() if line.startswith("not notified")] == [
+            "not notified ada: desk/1 is for events of type 'x'; desk/2 does not apply: when.n; desk/3 excludes this"
+            " user: by.id"
+        ]
+        assert "preferences  users who have muted the type 't' find it in the inbox only" in result.output
 
     def test_explain_a_drop(self, tmp_path: Path) -> None:
         (file := tmp_path / "routes.toml").write_text(self.ROUTES + 'otherwise = "drop"\n')

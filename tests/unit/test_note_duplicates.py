@@ -98,10 +98,10 @@ async def test_the_number_of_counted_sources_is_limited() -> None:
 
 def test_explain_names_the_field_of_the_id() -> None:
     routes = table(ROUTES)
-    lines = explain("incidents.open", b'{"incident_id": 7, "to": "ada"}', routes, NOW)
+    lines = explain("incidents.open", b'{"incident_id": 7, "to": "ada"}', routes, NOW).text
     assert "event        7\n" in lines
     warning = "a later event with the same incident_id is a duplicate and is not stored"
     assert warning in lines
-    assert warning not in explain("incidents.open", b'{"event_id": "e", "incident_id": 7}', routes, NOW)
-    assert warning not in explain("other.x", b'{"incident_id": 7}', routes, NOW)
-    assert warning not in explain("incidents.open", b"{}", routes, NOW)
+    assert warning not in explain("incidents.open", b'{"event_id": "e", "incident_id": 7}', routes, NOW).text
+    assert warning not in explain("other.x", b'{"incident_id": 7}', routes, NOW).text
+    assert warning not in explain("incidents.open", b"{}", routes, NOW).text

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from domain.broker_messages import Message
@@ -20,6 +20,8 @@ from domain.route_table import RouteTable
 from domain.routes import Route
 from domain.safe_text import visible
 from domain.streams import Content, Entry, feed_stream, inbox_of
+from domain.unmatched_events import source_hint
+from entrypoints.cli.not_notified import not_notified
 
 # The id of events without an id of their own. In the server, such an event is identified by its position at the broker.
 NO_ID: Final = "herald-explain"
@@ -32,11 +34,20 @@ _IGNORED: Final = {
 }
 
 
-def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -> str:
-    """Returns the output of `herald routes explain` for an event with this source and body. A body of None is a
-    Kafka record without a value."""
+class Explanation(NamedTuple):
+    """The output of `herald routes explain` for an event, and whether the event becomes a dead letter."""
+
+    text: str
+    is_dead_letter: bool
+
+
+def explain(source: str, body: bytes | None, table: RouteTable, now: datetime) -> Explanation:
+    """Explains how an event with this source and body is processed. A body of None is a Kafka record without a
+    value."""
     message = Message(source, body, now, NO_ID)
-    return "\n".join(visible(line, keep="\n") for line in _lines(message, table, plan(message, table), now))
+    made = plan(message, table)
+    text = "\n".join(visible(line, keep="\n") for line in _lines(message, table, made, now))
+    return Explanation(text, made.dead_letter is not None)
 
 
 def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> Iterator[str]:
@@ -52,6 +63,7 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
     for addressed in made.addressed:
         yield f"recipients   {', '.join(addressed.users)}"
         yield f"streams      {', '.join(map(inbox_of, addressed.users))}"
+        yield f"preferences  users who have muted the type {addressed.content.type!r} find it in the inbox only"
         yield _endpoints_line(addressed.content, table, True)
         yield from _frames(addressed.content, inbox_of(addressed.users[0]), now)
     for broadcast in made.broadcasts:
@@ -59,6 +71,9 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         yield f"stream       {feed_stream(broadcast.feed)}"
         yield _endpoints_line(broadcast.content, table, False)
         yield from _frames(broadcast.content, feed_stream(broadcast.feed), now)
+    if event is not None:
+        for user, reasons in not_notified(event, table, made):
+            yield f"not notified {user}: {'; '.join(reasons)}"
     for planned in made.deliveries:
         item = planned.item
         template = f", template {item.template}" if item.template else ""
@@ -73,6 +88,9 @@ def _lines(message: Message, table: RouteTable, made: Plan, now: datetime) -> It
         yield f"ignored      {made.ignored}: {_IGNORED[made.ignored]}"
     elif made.dead_letter:
         yield f"dead letter  {made.dead_letter.reason}: {made.dead_letter.detail}"
+        if not table.for_source(message.source):
+            hint = source_hint(message.source, (route.source for route in table.routes))
+            yield f"             no route has this source{hint or ': `herald routes check` lists those of the routes'}"
     elif not (made.addressed or made.broadcasts or made.deliveries or made.sign_outs):
         yield 'dropped      the event names no recipient, and the route has otherwise = "drop"'
 

@@ -174,7 +174,9 @@ def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tom
     EVENT.json is the event (`-` is standard input). It is processed by the routes in all FILEs, which may be routes
     files, folders of them, and shipped profiles such as shipped:groups. Without FILE, it is processed by the routes
     that the server would load: HERALD_ROUTES, or else HERALD_PROFILE. The positions, ids and times in the output are
-    examples.
+    examples. Preferences of users are in the database, which this command does not read.
+
+    The exit code is 1 if the event becomes a dead letter, for example because no route matches it.
     """
     event = None if tombstone or not files else files[-1]
     own = files if event is None else files[:-1]
@@ -182,7 +184,10 @@ def explain_routes(files: tuple[str, ...], source: str, profile: str | None, tom
         raise click.UsageError("Give one event or --tombstone. Before it, you may give routes files; or use --profile.")
     settings = read(os.environ, "dev", {})
     table = _table(own or tuple(f"{SHIPPED_PREFIX}{name}" for name in items(profile or "")), settings)
-    click.echo(explain(source, None if event is None else content(event), table, datetime.now(UTC)))
+    explained = explain(source, None if event is None else content(event), table, datetime.now(UTC))
+    click.echo(explained.text)
+    if explained.is_dead_letter:
+        raise SystemExit(1)
 
 
 def check_deliveries(table: RouteTable, settings: Settings) -> None:
