@@ -11,6 +11,8 @@ from domain.titles import TypeTitle
 
 PUBLIC: Final = "public"
 SIGNED_IN: Final = "signed-in"
+# What stands before the scope that a feed needs.
+SCOPE: Final = "scope:"
 
 
 class Feed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from domain.input_faults import find_fault
 from domain.notification_urls import validate_url_template
 from domain.payload_paths import fault_in_path, fault_in_single_path
 from domain.preferences import MAX_TYPE_LENGTH
-from domain.profiles import PUBLIC, SIGNED_IN, Profile
+from domain.profiles import PUBLIC, SCOPE, SIGNED_IN, Profile
 from domain.routes import Route, RoutesInvalid, route_templates
 from domain.routes_file_format import file_format
 from domain.routes_file_places import fault_of, place_of
@@ -192,6 +192,6 @@ def _stored_texts(route: Route) -> dict[str, str]:
 
 
 def _validate_access(access: str) -> str | None:
-    if access in (PUBLIC, SIGNED_IN) or (access.startswith("scope:") and access != "scope:"):
+    if access in (PUBLIC, SIGNED_IN) or (access.startswith(SCOPE) and access != SCOPE):
         return None
     return f"access: {access!r} is not 'public', 'signed-in' or 'scope:<scope>'"

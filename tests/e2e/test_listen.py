@@ -363,6 +363,15 @@ async def test_an_invalid_token_stops_it_with_one_line(jwt_server: Server, liste
     assert line == f"Error: {jwt_server.ws_url}/ws: The token is not valid. (4504)"
 
 
+async def test_without_a_token_the_error_says_how_to_give_one(jwt_server: Server, listening: Any) -> None:
+    one = listening(jwt_server.url, "--user", "ada")
+    assert one.ended() == 1
+    (line,) = one.news.splitlines()
+    assert line.startswith(
+        f"Error: {jwt_server.ws_url}/ws: A token is needed. (4504) Give one by the option --token, or set HERALD_TOKEN"
+    )
+
+
 async def test_an_unknown_feed_stops_it_with_one_line(open_server: Server, listening: Any) -> None:
     one = listening(open_server.url, "--feeds", "market,nowhere")
     assert one.ended() == 1

@@ -213,6 +213,15 @@ class TestPublish:
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr == "Error: Refused with 403: Not yours: Ask for events:publish.\n"
 
+    def test_a_missing_token_is_answered_with_how_to_give_one(self, service: Events) -> None:
+        service.refuse_after, service.refusal = 0, (401, b'{"detail": "A token is needed."}')
+        arguments = ("publish", "s", "-", "--url", service.url)
+        assert (
+            "A token is needed. Give one by the option --token, or set HERALD_TOKEN"
+            in herald(*arguments, input="1").stderr
+        )
+        assert "HERALD_TOKEN" not in herald(*arguments, "--token", "x", input="1").stderr
+
     @pytest.mark.parametrize(
         ("answer", "words"),
         [(b'{"title": "No."}', "No"), (b'{"detail": "No."}', "No."), (b"{}", "Bad Gateway"), (b"5", "Bad Gateway")],

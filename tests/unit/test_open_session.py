@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from application.access.identify import IdentifyCaller
 from application.hub.session import Session
 from application.live.addresses import addresses
-from domain.caller_errors import NotYours, SignedOut, TokenMissing, UnknownFeed
+from domain.caller_errors import AccessRefused, NotYours, SignedOut, TokenMissing, UnknownFeed
 from domain.endpoints import Endpoint
 from domain.identity import NOBODY, Identity
 from tests.support.core import IMPATIENT, PLAIN, STREAM, Node, Reader, message, settle, shipped_table
@@ -85,6 +85,22 @@ async def test_a_requested_feed_that_is_inaccessible_or_unknown_is_refused(
             await node.open(user, feeds=feeds, protocol=protocol)
     assert not node.hub.sessions
     assert node.counters.sessions == {}
+
+
+@pytest.mark.parametrize(
+    ("user", "feed", "text"),
+    [
+        (None, "secret", "A token with the scope secrets is needed."),
+        ("ada", "secret", "This feed needs a token with the scope secrets."),
+        (None, "staff", "A token is needed."),
+    ],
+)
+async def test_the_refusal_names_the_scope_that_a_feed_needs(
+    node: Node, user: str | None, feed: str, text: str
+) -> None:
+    with pytest.raises(AccessRefused) as refused:
+        await node.open(user, feeds=(feed,), protocol=True)
+    assert refused.value.detail == text
 
 
 async def test_an_unknown_feed_is_named_and_truncated_if_long(node: Node) -> None:

@@ -4,7 +4,7 @@ from application.hub.session_request import ConnectRequest
 from application.routes_in_force import RoutesInForce
 from domain.caller_errors import NotYours, TokenMissing, UnknownFeed
 from domain.identity import Identity
-from domain.profiles import PUBLIC, SIGNED_IN
+from domain.profiles import PUBLIC, SCOPE, SIGNED_IN
 from domain.streams import StreamName, feed_stream, inbox_of
 
 
@@ -21,7 +21,7 @@ class FollowableStreams:
 
         Raises UnknownFeed if the request names a feed that the endpoint does not offer. If the caller may not follow a
         feed that the request names, or may follow no stream at all, raises TokenMissing for an anonymous caller and
-        NotYours for a user.
+        NotYours for a user. The text names the scope that a feed needs.
         """
         endpoint, identity = request.endpoint, request.identity
         available = self._feeds_at(request)
@@ -30,7 +30,7 @@ class FollowableStreams:
             if name not in available:
                 raise UnknownFeed(name)
             if not self.may_follow(identity, name):
-                raise TokenMissing if identity.user is None else NotYours
+                raise self._refusal(identity, name)
         streams = [feed_stream(name) for name in names if self.may_follow(identity, name)]
         if identity.user is not None and (request.protocol or endpoint.inbox != "none"):
             streams.append(inbox_of(identity.user))
@@ -44,7 +44,14 @@ class FollowableStreams:
             return True
         if access == SIGNED_IN:
             return identity.user is not None or identity.may("admin")
-        return identity.may(access.removeprefix("scope:"))
+        return identity.may(access.removeprefix(SCOPE))
+
+    def _refusal(self, identity: Identity, feed: str) -> TokenMissing | NotYours:
+        access = self._routes.table.feeds[feed].access
+        scope = access.removeprefix(SCOPE) if access.startswith(SCOPE) else None
+        if identity.user is None:
+            return TokenMissing(f"A token with the scope {scope} is needed." if scope else None)
+        return NotYours(f"This feed needs a token with the scope {scope}." if scope else None)
 
     def _feeds_at(self, request: ConnectRequest) -> list[str]:
         table = self._routes.table

@@ -24,6 +24,8 @@ TIMEOUT_S: Final = 30.0
 # The help of the options --url and --token.
 URL_HELP: Final = "The URL of the running Herald. [HERALD_URL]"
 TOKEN_HELP: Final = "The token that identifies the caller. [HERALD_TOKEN]"  # noqa: S105
+# What to do if a token is needed and none was sent.
+NO_TOKEN: Final = "Give one by the option --token, or set HERALD_TOKEN; `herald token --help` makes one."  # noqa: S105
 
 _Answer = TypeVar("_Answer")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -54,7 +56,8 @@ class Client:
         if there is no response, if its status is not `status`, or if its body can't be decoded."""
         got = self._send(method, path, request)
         if got.status_code != status:
-            raise RequestFailed(_reason(got), got.status_code, _retry_after_s(got))
+            hint = f" {NO_TOKEN}" if got.status_code == 401 and "authorization" not in self._http.headers else ""
+            raise RequestFailed(f"{_reason(got)}{hint}", got.status_code, _retry_after_s(got))
         try:
             return msgspec.json.decode(got.content, type=answer)
         except msgspec.DecodeError:

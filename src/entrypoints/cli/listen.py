@@ -6,9 +6,10 @@ import sys
 
 import click
 
+from domain.protocol.herald_v1 import CloseCode
 from domain.safe_text import visible
 from domain.setting_parsers import items
-from entrypoints.cli.http_client import TOKEN_HELP
+from entrypoints.cli.http_client import NO_TOKEN, TOKEN_HELP
 from entrypoints.settings.loader import read
 
 
@@ -88,7 +89,8 @@ def listen(
         raise click.ClickException(f"{fault}.") from None
     except Stopped as end:
         code = f" ({end.code})" if end.code is not None else ""
-        raise click.ClickException(visible(f"{listener.url}: {end.reason}{code}")) from None
+        hint = f" {NO_TOKEN}" if end.code == CloseCode.TOKEN_REFUSED and settings.client.token is None else ""
+        raise click.ClickException(visible(f"{listener.url}: {end.reason}{code}{hint}")) from None
     except CursorUnreadable as fault:
         raise click.ClickException(str(fault)) from None
     except NotPrinted as fault:
