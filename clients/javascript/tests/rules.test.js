@@ -1,0 +1,94 @@
+// The rules without I/O: positions, close codes, waits, tokens, storage, events.
+import assert from 'node:assert/strict';
+import test from 'node:test';
+
+import { backoff, waitAfter } from '../src/connection/backoff.js';
+import { afterClose, afterStatus } from '../src/connection/close_codes.js';
+import { Positions } from '../src/connection/positions.js';
+import { memory } from '../src/connection/storage.js';
+import { NoToken, Token, userOf } from '../src/connection/token.js';
+import { Emitter } from '../src/events.js';
+import { jwt } from './support/tokens.js';
+
+const hello = (/** @type {object} */ more) => ({ kind: 'hello', cursor: 'c', positions: {}, gap: [], resumed: true, ...more });
+const entry = (/** @type {number} */ seq, /** @type {object} */ more = {}) =>
+  ({ kind: 'notification', stream: 'inbox', seq, id: `n${seq}`, ...more });
+
+test('each entry is accepted once, and several entries may share a position', () => {
+  const positions = new Positions({ cursor: 'old', positions: { inbox: 5 } });
+  assert.ok(positions.accept(hello({ positions: { inbox: 4, market: 9 } })));
+  assert.ok(!positions.accept(entry(5)));
+  assert.ok(positions.accept(entry(6)));
+  assert.ok(!positions.accept(entry(6)));
+  assert.ok(positions.accept(entry(2, { changed: 8, kind: 'read' })));
+  assert.ok(positions.accept(entry(3, { changed: 8, kind: 'read' })));
+  assert.ok(!positions.accept(entry(3, { changed: 8, kind: 'read' })));
+  assert.ok(positions.accept({ kind: 'seen', stream: 'inbox', seq: 2, changed: 9 }));
+  assert.ok(positions.accept({ kind: 'gap', stream: 'market', after: 9, upto: 20 }));
+  assert.ok(!positions.accept({ kind: 'broadcast', stream: 'market', seq: 20, id: 'b' }));
+  assert.ok(positions.accept({ kind: 'new in a later version' }));
+  assert.ok(positions.accept({ kind: 'heartbeat', cursor: 'later' }));
+  assert.deepEqual(positions.resumePoint, { cursor: 'later', positions: { inbox: 9, market: 20 } });
+});
+
+test('a gap takes the position of hello, and another epoch removes the streams that it does not have', () => {
+  const positions = new Positions({ cursor: 'old', positions: { inbox: 50, market: 7, gone: 3 } });
+  positions.accept(hello({ positions: { inbox: 2, market: 4 }, gap: ['inbox'], resumed: false }));
+  assert.deepEqual(positions.resumePoint?.positions, { inbox: 2, market: 7 });
+  assert.ok(positions.isAheadOf({ cursor: 'x', positions: { inbox: 1 } }));
+  assert.ok(!positions.isAheadOf({ cursor: 'x', positions: { inbox: 2 } }));
+});
+
+test('the table of close codes and statuses', () => {
+  const closed = (/** @type {number[]} */ ...codes) => codes.map((code) => afterClose(code).reaction);
+  assert.deepEqual(new Set(closed(1000, 1001, 1005, 1006, 1011, 1012, 1013, 4000, 4408, 4429, 4499)), new Set(['reconnect']));
+  assert.deepEqual(closed(4401), ['new-token']);
+  assert.deepEqual(new Set(closed(1009, 4500, 4501, 4502, 4503, 4504, 4505, 4506, 4999)), new Set(['stop']));
+  const refused = (/** @type {number[]} */ ...statuses) => statuses.map((status) => afterStatus(status).reaction);
+  assert.deepEqual(new Set(refused(408, 425, 429, 500, 503)), new Set(['reconnect']));
+  assert.deepEqual(refused(401), ['new-token']);
+  assert.deepEqual(new Set(refused(200, 204, 302, 400, 403, 404)), new Set(['stop']));
+  assert.equal(afterStatus(503, 'Sun, 01 Mar 2026 12:00:30 GMT', '', Date.parse('2026-03-01T12:00:00Z')).wait, 30);
+});
+
+test('waits have full jitter, keep the time of bye, and add to Retry-After', () => {
+  assert.deepEqual([1, 2, 3, 40].map((failures) => backoff(failures, () => 1)), [200, 400, 800, 15_000]);
+  assert.equal(backoff(9, () => 0), 0);
+  assert.equal(waitAfter(afterClose(1012, '', 1.5), 4, () => 1), 1500);
+  assert.equal(waitAfter(afterStatus(429, '2'), 1, () => 0.5), 2100);
+});
+
+test('a token is renewed when it is about to expire, once for all who ask', async () => {
+  let calls = 0;
+  const now = 1_800_000_000_000;
+  const token = new Token(async () => jwt('ada', now / 1000 + (++calls === 1 ? 4 : 600)), () => now);
+  const [first, second] = await Promise.all([token.current(), token.current()]);
+  assert.equal(first, second);
+  assert.equal(calls, 1);
+  await token.current();
+  await token.current();
+  assert.equal(calls, 2);
+  assert.equal(userOf(token.text), 'ada');
+  assert.equal(userOf('opaque'), null);
+  await assert.rejects(new Token(() => null).current(), NoToken);
+  assert.equal(await new Token(undefined).current(), null);
+});
+
+test('what is stored of one user is cleared alone', async () => {
+  const storage = memory();
+  await storage.set('a:1', 1);
+  await storage.set('b:1', 2);
+  await storage.clear('a:');
+  assert.deepEqual([await storage.get('a:1'), await storage.get('b:1')], [undefined, 2]);
+});
+
+test('listeners are called until they unsubscribe', () => {
+  const emitter = new Emitter();
+  /** @type {string[]} */
+  const heard = [];
+  const stop = emitter.on('said', (word) => heard.push(word));
+  emitter.emit('said', 'one');
+  stop();
+  emitter.emit('said', 'two');
+  assert.deepEqual(heard, ['one']);
+});
