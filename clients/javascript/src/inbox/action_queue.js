@@ -1,0 +1,96 @@
+import { HeraldProblem } from '../rest/problem.js';
+
+/** @typedef {import('./actions.js').Action} Action */
+
+const RETRY_S = 5;
+
+/**
+ * Sends actions one after another, in the order in which they were made. If Herald cannot be reached, or asks to wait,
+ * the queue pauses: until `resume`, or for some seconds.
+ */
+export class ActionQueue {
+  /** @type {{action: Action, resolve: (isAccepted: boolean) => void}[]} */
+  #waiting = [];
+  #isSending = false;
+  #isClosed = false;
+  #options;
+  /** @type {any} */
+  #timer;
+
+  /**
+   * @param {object} options
+   * @param {(action: Action) => Promise<void>} options.send resolved once the response has been applied
+   * @param {(action: Action) => void} options.ended the action is no longer pending: it was confirmed or refused
+   * @param {(action: Action, problem: HeraldProblem) => void} options.refused
+   * @param {(run: () => void, ms: number) => any} [options.setTimer]
+   */
+  constructor(options) {
+    this.#options = { setTimer: (/** @type {() => void} */ run, /** @type {number} */ ms) => setTimeout(run, ms), ...options };
+  }
+
+  /** The actions that the server has not confirmed, the first one first. */
+  get pending() {
+    return this.#waiting.map(({ action }) => action);
+  }
+
+  get length() {
+    return this.#waiting.length;
+  }
+
+  /**
+   * @param {Action} action
+   * @returns {Promise<boolean>} whether the server has accepted it
+   */
+  add(action) {
+    const { promise, resolve } = withResolvers();
+    this.#waiting.push({ action, resolve });
+    void this.#send();
+    return promise;
+  }
+
+  /** Try to send now. */
+  resume() {
+    clearTimeout(this.#timer);
+    void this.#send();
+  }
+
+  /** Send nothing any more. Actions that were not confirmed are forgotten. */
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    for (const { resolve } of this.#waiting.splice(0)) resolve(false);
+  }
+
+  async #send() {
+    if (this.#isSending) return;
+    this.#isSending = true;
+    try {
+      for (let next = this.#waiting[0]; next && !this.#isClosed; next = this.#waiting[0]) {
+        const error = await this.#options.send(next.action).then(() => null, (caught) => caught);
+        if (this.#isClosed) return;
+        const isRefused = error instanceof HeraldProblem && !error.isTemporary;
+        if (error && !isRefused) return this.#pause(error.retryAfter ?? RETRY_S);
+        this.#waiting.shift();
+        this.#options.ended(next.action);
+        if (isRefused) this.#options.refused(next.action, error);
+        next.resolve(!isRefused);
+      }
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  /** @param {number} seconds */
+  #pause(seconds) {
+    clearTimeout(this.#timer);
+    this.#timer = this.#options.setTimer(() => void this.#send(), seconds * 1000);
+  }
+}
+
+function withResolvers() {
+  /** @type {(isAccepted: boolean) => void} */
+  let resolve = () => {};
+  /** @type {Promise<boolean>} */
+  const promise = new Promise((/** @type {(isAccepted: boolean) => void} */ done) => (resolve = done));
+  return { promise, resolve };
+}
