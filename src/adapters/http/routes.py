@@ -9,12 +9,14 @@ from adapters.http.api.preferences import preferences
 from adapters.http.api.types import list_types
 from adapters.http.monitoring import health, live, metrics, ready
 from adapters.http.openapi.schema_pages import asyncapi, schema_part
+from adapters.http.site.client_files import client_file
 from adapters.http.site.front_page import front, page_part
 from adapters.http.site.problem_pages import list_problems, show_problem
 
 HTTP_ROUTES = (
     front,
     page_part,
+    client_file,
     health,
     live,
     ready,

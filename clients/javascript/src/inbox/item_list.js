@@ -45,11 +45,11 @@ export class ItemList {
     const at = this.#chunkOf(item.seq);
     const chunk = /** @type {Item[]} */ (this.#chunks[at]);
     const index = firstNotAbove(chunk, item.seq);
-    const isReplaced = chunk[index]?.seq === item.seq;
-    const changed = chunk.toSpliced(index, isReplaced ? 1 : 0, item);
-    const half = changed.length >> 1;
-    const parts = changed.length > MAX_CHUNK ? [changed.slice(0, half), changed.slice(half)] : [changed];
-    return new ItemList(this.#chunks.toSpliced(at, 1, ...parts), this.length + (isReplaced ? 0 : 1));
+    if (chunk[index]?.seq === item.seq) return new ItemList(replaced(this.#chunks, at, replaced(chunk, index, item)), this.length);
+    const longer = chunk.toSpliced(index, 0, item);
+    const half = longer.length >> 1;
+    const parts = longer.length > MAX_CHUNK ? [longer.slice(0, half), longer.slice(half)] : [longer];
+    return new ItemList(this.#chunks.toSpliced(at, 1, ...parts), this.length + 1);
   }
 
   /**
@@ -123,6 +123,19 @@ export class ItemList {
     }
     return low;
   }
+}
+
+/**
+ * @template Value
+ * @param {Value[]} values
+ * @param {number} index
+ * @param {Value} value
+ */
+function replaced(values, index, value) {
+  // Many times faster than `with`, in V8 of 2026.
+  const copy = values.slice();
+  copy[index] = value;
+  return copy;
 }
 
 /**

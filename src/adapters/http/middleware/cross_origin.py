@@ -26,7 +26,8 @@ class CrossOrigin(ASGIMiddleware):
     A page may send any request if HERALD_ORIGINS allows its origin, or if the page was loaded from the host that the
     request is sent to. All other pages may only send GET and HEAD requests without the token cookie, and get no CORS
     headers, so they can't read the responses. CORS headers allow credentials only if HERALD_ORIGINS lists origins, not
-    if it allows all. Requests without an `Origin` header are accepted.
+    if it allows all. Requests without an `Origin` header are accepted. If a handler has set
+    `Access-Control-Allow-Origin`, its response is left unchanged.
     """
 
     # Browsers send `Origin` with every request by which a page of another origin could change or read something.
@@ -58,6 +59,8 @@ class CrossOrigin(ASGIMiddleware):
             await next_app(scope, receive, answer)
 
     def _permit(self, headers: MutableScopeHeaders, sent: list[str], allowed: bool) -> None:
+        if "access-control-allow-origin" in headers:
+            return
         if self._origins.allowed is not None:
             headers.extend_header_value("vary", "Origin")
         if not sent or not allowed:

@@ -1,1 +1,1 @@
-"""HTML pages: the front page and the problem pages."""
+"""What browsers load: the front page, the problem pages, and the JavaScript client."""
