@@ -176,6 +176,26 @@ test('a list that cannot be loaded says why, and is loaded later', async () => {
   assert.deepEqual([server.objects.size, server.states.size], [0, 0]);
 });
 
+test('loading ends when the list is there, also if hello has made the client load it again', async () => {
+  const server = new InboxServer();
+  server.arrive('n1');
+  server.isHeld = true;
+  const inbox = new Inbox(server.options);
+  let isLoaded = false;
+  const loads = [inbox.load(), inbox.load()].map((load) => load.then(() => (isLoaded = true)));
+  server.hello();
+  server.held.shift()?.();
+  await settle();
+  assert.equal(isLoaded, false);
+  server.held.shift()?.();
+  await Promise.all(loads);
+  assert.equal(inbox.getSnapshot().items.length, 1);
+  const reload = (server.hello(), inbox.load());
+  inbox.close();
+  server.held.shift()?.();
+  await reload;
+});
+
 test('the filter can be changed', async () => {
   const { server, inbox } = await opened(4);
   server.change('n2', 'read');

@@ -35,6 +35,8 @@ export class Pages {
   /** @type {AbortController | null} the request on its way */
   #loading = null;
   #isOutdated = false;
+  /** Resolved when nothing is being loaded any more. */
+  #done = Promise.resolve();
   /** @type {any} */
   #timer;
 
@@ -60,9 +62,10 @@ export class Pages {
     return this.#loading !== null;
   }
 
-  /** Load the first page, unless that was done. */
+  /** Load the first page, unless that was done. Resolved when it is loaded, or when it has failed. */
   async load() {
-    if (!this.#isWanted) await this.reload();
+    if (!this.#isWanted) return this.reload();
+    return this.#done;
   }
 
   /** Load again as much as is loaded. What is shown stays until then. */
@@ -131,6 +134,7 @@ export class Pages {
   close() {
     this.#begin();
     this.#isWanted = false;
+    this.#done = Promise.resolve();
   }
 
   /** End the request on its way, and return the controller of the next one. */
@@ -146,8 +150,18 @@ export class Pages {
   /**
    * @param {AbortController} abort
    * @param {() => Promise<void>} load
+   * @returns {Promise<void>}
    */
-  async #run(abort, load) {
+  #run(abort, load) {
+    return (this.#done = this.#perform(abort, load));
+  }
+
+  /**
+   * @param {AbortController} abort
+   * @param {() => Promise<void>} load
+   * @returns {Promise<void>}
+   */
+  async #perform(abort, load) {
     this.#loading = abort;
     this.#options.receiver.changed();
     /** @type {HeraldProblem | null} */
@@ -155,12 +169,12 @@ export class Pages {
     try {
       await load();
     } catch (error) {
-      // Another request has taken its place.
-      if (abort.signal.aborted) return;
+      // Another request has taken its place: the caller waits for that one.
+      if (abort.signal.aborted) return this.#done;
       this.fresh = null;
       problem = error instanceof HeraldProblem ? error : new HeraldProblem({ status: 0, code: 'no_token', title: String(error) });
     }
-    if (abort.signal.aborted) return;
+    if (abort.signal.aborted) return this.#done;
     this.problem = problem;
     this.#loading = null;
     this.#options.receiver.changed();
