@@ -1,4 +1,4 @@
 /** The client of Herald for browsers and Node. docs/clients.md describes how it behaves. */
-export { Emitter } from './events.js';
-export { Token } from './connection/token.js';
+export { createHerald, Herald } from './herald.js';
+export { ItemList } from './inbox/item_list.js';
 export { HeraldProblem } from './rest/problem.js';

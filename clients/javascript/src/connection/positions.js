@@ -11,6 +11,8 @@ export class Positions {
   #cursor = null;
   /** @type {Map<string, number>} */
   #positions = new Map();
+  /** The streams that have moved since the cursor. @type {Set<string>} */
+  #moved = new Set();
   /**
    * The ids received at the last position of each stream, because changes made by one request share a position. A
    * stream is absent if all of its last position were received.
@@ -23,17 +25,23 @@ export class Positions {
     if (!start) return;
     this.#cursor = start.cursor;
     this.#positions = new Map(Object.entries(start.positions));
+    this.#moved = new Set(this.#positions.keys());
   }
 
   /** @returns {ResumePoint | null} null before the first `hello` */
   get resumePoint() {
     if (this.#cursor === null) return null;
-    return { cursor: this.#cursor, positions: Object.fromEntries(this.#positions) };
+    return { cursor: this.#cursor, positions: Object.fromEntries([...this.#moved].map((stream) => [stream, this.of(stream)])) };
   }
 
-  /** @param {string} cursor one that covers everything received so far */
-  moveTo(cursor) {
-    this.#cursor = cursor;
+  /** The last position of each stream. */
+  get all() {
+    return Object.fromEntries(this.#positions);
+  }
+
+  /** @param {string} stream */
+  of(stream) {
+    return this.#positions.get(stream) ?? 0;
   }
 
   /**
@@ -42,25 +50,23 @@ export class Positions {
    * @returns {boolean} false if it was received before
    */
   accept(object) {
-    if (object.kind === 'hello') return this.#start(object);
-    if (object.kind === 'heartbeat') this.#cursor = object.cursor ?? this.#cursor;
-    const { stream } = object;
+    const { kind, stream } = object;
+    if (kind === 'hello') return this.#start(object);
+    if (kind === 'heartbeat') this.#moveTo(object.cursor);
     if (typeof stream !== 'string') return true;
-    if (object.kind === 'gap') {
+    if (kind === 'gap') {
       this.#advance(stream, object.upto);
+      this.#moved.add(stream);
       return true;
     }
     const position = object.changed ?? object.seq;
-    return typeof position !== 'number' || this.#isNew(stream, position, String(object.id));
+    return typeof position !== 'number' || this.#isNew(stream, position, object.id);
   }
 
-  /**
-   * @param {ResumePoint | null} other
-   * @returns {boolean} whether `other` lacks something that this one has
-   */
-  isAheadOf(other) {
-    if (!other) return false;
-    return [...this.#positions].some(([stream, at]) => at > (other.positions[stream] ?? at));
+  /** @param {string} cursor one that covers everything received so far */
+  #moveTo(cursor) {
+    this.#cursor = cursor ?? this.#cursor;
+    this.#moved.clear();
   }
 
   /** @param {ServerObject} hello */
@@ -71,13 +77,13 @@ export class Positions {
       for (const stream of this.#positions.keys()) if (!(stream in positions)) this.#positions.delete(stream);
     }
     for (const [stream, position] of Object.entries(positions)) {
-      if (!(hello.gap ?? []).includes(stream)) this.#advance(stream, position);
+      if (!hello.gap?.includes(stream)) this.#advance(stream, position);
       else {
         this.#positions.set(stream, position);
         this.#ids.delete(stream);
       }
     }
-    this.#cursor = hello.cursor;
+    this.#moveTo(hello.cursor);
     return true;
   }
 
@@ -87,9 +93,10 @@ export class Positions {
    * @param {string} id
    */
   #isNew(stream, position, id) {
-    const known = this.#positions.get(stream) ?? 0;
+    const known = this.of(stream);
     if (position > known) {
       this.#positions.set(stream, position);
+      this.#moved.add(stream);
       this.#ids.set(stream, new Set([id]));
       return true;
     }

@@ -61,12 +61,18 @@ async function openDatabase() {
   const database = await result(opening);
   // Another version of the client may need to upgrade the database.
   database.onversionchange = () => database.close();
-  const store = (/** @type {IDBTransactionMode} */ mode) => database.transaction('values', mode).objectStore('values');
+  /** @param {(store: IDBObjectStore) => IDBRequest} change */
+  const write = async (change) => {
+    const transaction = database.transaction('values', 'readwrite');
+    const request = change(transaction.objectStore('values'));
+    // Without this, what is written while the page is being closed is lost.
+    transaction.commit();
+    await result(request);
+  };
   return {
-    get: (key) => result(store('readonly').get(key)),
-    set: async (key, value) => void (await result(store('readwrite').put(value, key))),
-    clear: async (prefix) =>
-      void (await result(store('readwrite').delete(IDBKeyRange.bound(prefix, `${prefix}\uffff`)))),
+    get: (key) => result(database.transaction('values').objectStore('values').get(key)),
+    set: (key, value) => write((store) => store.put(value, key)),
+    clear: (prefix) => write((store) => store.delete(IDBKeyRange.bound(prefix, `${prefix}\uffff`))),
   };
 }
 

@@ -6,7 +6,7 @@ const MIN_VALIDITY_MS = 5_000;
  * @typedef {TokenValue | (() => TokenValue | Promise<TokenValue>)} TokenSource
  */
 
-/** There is no token any more: the function that returns it has returned none. */
+/** There is no token any more: the function that returns it has returned none, or one of another user. */
 export class NoToken extends Error {}
 
 /** The current token, and the function that returns a new one. All parts of the client share it. */
@@ -15,7 +15,10 @@ export class Token {
   #source;
   /** @type {string | null} */
   #text = null;
-  #expiresAt = Infinity;
+  /** Milliseconds since 1970; Infinity if it is not known. */
+  expiresAt = Infinity;
+  /** Of the first token. @type {string | null} */
+  #user = null;
   /** @type {Promise<string> | null} */
   #renewal = null;
   #now;
@@ -40,21 +43,12 @@ export class Token {
     return this.#text;
   }
 
-  /** Milliseconds since 1970; Infinity if it is not known. */
-  get expiresAt() {
-    return this.#expiresAt;
-  }
-
-  set expiresAt(value) {
-    this.#expiresAt = value;
-  }
-
   /**
    * The token for a new request or connection; null for a client without one.
    * @returns {Promise<string | null>}
    */
   async current() {
-    const valid = this.#text !== null && this.#expiresAt - this.#now() >= MIN_VALIDITY_MS;
+    const valid = this.#text !== null && this.expiresAt - this.#now() >= MIN_VALIDITY_MS;
     return valid || !this.#source ? this.#text : this.renew();
   }
 
@@ -69,6 +63,8 @@ export class Token {
       try {
         const value = await source();
         if (!value) throw new NoToken('The token function has returned no token');
+        const user = userOf(value);
+        if (this.#user !== null && user !== null && user !== this.#user) throw new NoToken('Another user has signed in');
         if (value !== this.#text) this.#set(value);
         return value;
       } finally {
@@ -82,25 +78,26 @@ export class Token {
   discard() {
     if (!this.#source) return;
     this.#text = null;
-    this.#expiresAt = Infinity;
+    this.expiresAt = Infinity;
   }
 
   /** @param {string} text */
   #set(text) {
     this.#text = text;
+    this.#user ??= userOf(text);
     const expiry = claims(text)?.exp;
-    this.#expiresAt = typeof expiry === 'number' ? expiry * 1000 : Infinity;
+    this.expiresAt = typeof expiry === 'number' ? expiry * 1000 : Infinity;
   }
 }
 
 /**
- * The user of a token, if it is a JWT. Herald alone checks tokens; this only keeps apart what is stored for each user.
+ * The user of a token, if it is a JWT: subject and issuer. Herald alone checks tokens; this only keeps users apart.
  * @param {string | null} token
  * @returns {string | null}
  */
 export function userOf(token) {
-  const user = token === null ? null : claims(token)?.sub;
-  return user === undefined || user === null ? null : String(user);
+  const { sub, iss } = (token !== null && claims(token)) || {};
+  return sub === undefined || sub === null ? null : JSON.stringify([sub, iss]);
 }
 
 /**

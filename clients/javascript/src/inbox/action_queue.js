@@ -12,7 +12,6 @@ export class ActionQueue {
   /** @type {{action: Action, resolve: (isAccepted: boolean) => void}[]} */
   #waiting = [];
   #isSending = false;
-  #isClosed = false;
   #options;
   /** @type {any} */
   #timer;
@@ -22,10 +21,10 @@ export class ActionQueue {
    * @param {(action: Action) => Promise<void>} options.send resolved once the response has been applied
    * @param {(action: Action) => void} options.ended the action is no longer pending: it was confirmed or refused
    * @param {(action: Action, problem: HeraldProblem) => void} options.refused
-   * @param {(run: () => void, ms: number) => any} [options.setTimer]
+   * @param {(run: () => void, ms: number) => any} options.setTimer
    */
   constructor(options) {
-    this.#options = { setTimer: (/** @type {() => void} */ run, /** @type {number} */ ms) => setTimeout(run, ms), ...options };
+    this.#options = options;
   }
 
   /** The actions that the server has not confirmed, the first one first. */
@@ -42,7 +41,7 @@ export class ActionQueue {
    * @returns {Promise<boolean>} whether the server has accepted it
    */
   add(action) {
-    const { promise, resolve } = withResolvers();
+    const { promise, resolve } = /** @type {PromiseWithResolvers<boolean>} */ (Promise.withResolvers());
     this.#waiting.push({ action, resolve });
     void this.#send();
     return promise;
@@ -54,9 +53,8 @@ export class ActionQueue {
     void this.#send();
   }
 
-  /** Send nothing any more. Actions that were not confirmed are forgotten. */
-  close() {
-    this.#isClosed = true;
+  /** Forget the actions that were not confirmed. */
+  clear() {
     clearTimeout(this.#timer);
     for (const { resolve } of this.#waiting.splice(0)) resolve(false);
   }
@@ -65,9 +63,9 @@ export class ActionQueue {
     if (this.#isSending) return;
     this.#isSending = true;
     try {
-      for (let next = this.#waiting[0]; next && !this.#isClosed; next = this.#waiting[0]) {
+      for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
         const error = await this.#options.send(next.action).then(() => null, (caught) => caught);
-        if (this.#isClosed) return;
+        if (this.#waiting[0] !== next) continue; // It was cleared.
         const isRefused = error instanceof HeraldProblem && !error.isTemporary;
         if (error && !isRefused) return this.#pause(error.retryAfter ?? RETRY_S);
         this.#waiting.shift();
@@ -85,12 +83,4 @@ export class ActionQueue {
     clearTimeout(this.#timer);
     this.#timer = this.#options.setTimer(() => void this.#send(), seconds * 1000);
   }
-}
-
-function withResolvers() {
-  /** @type {(isAccepted: boolean) => void} */
-  let resolve = () => {};
-  /** @type {Promise<boolean>} */
-  const promise = new Promise((/** @type {(isAccepted: boolean) => void} */ done) => (resolve = done));
-  return { promise, resolve };
 }

@@ -7,6 +7,18 @@ export class Counts {
   /** Grows with each total that the stream has sent. */
   version = 0;
   #position = 0;
+  #onChange;
+
+  /** @param {() => void} onChange */
+  constructor(onChange) {
+    this.#onChange = onChange;
+  }
+
+  clear() {
+    this.#position = 0;
+    this.unread = this.unseen = null;
+    this.version += 1;
+  }
 
   /**
    * Take the totals of an object of the stream. Totals of an earlier position than the known ones are ignored.
@@ -45,7 +57,9 @@ export class Counts {
    * @param {number | undefined} unseen
    */
   #set(unread, unseen) {
+    const before = [this.unread, this.unseen];
     if (unread !== undefined) this.unread = unread;
     if (unseen !== undefined) this.unseen = unseen;
+    if (this.unread !== before[0] || this.unseen !== before[1]) this.#onChange();
   }
 }

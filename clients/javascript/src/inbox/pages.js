@@ -47,10 +47,10 @@ export class Pages {
    * @param {Receiver} options.receiver
    * @param {Filter} options.filter
    * @param {number} options.pageSize
-   * @param {(run: () => void, ms: number) => any} [options.setTimer]
+   * @param {(run: () => void, ms: number) => any} options.setTimer
    */
   constructor(options) {
-    this.#options = { setTimer: (/** @type {() => void} */ run, /** @type {number} */ ms) => setTimeout(run, ms), ...options };
+    this.#options = options;
     this.filter = options.filter;
   }
 

@@ -24,6 +24,11 @@ import { Pages } from './pages.js';
  * @property {number} pending how many actions the server has not confirmed
  * @property {Filter} filter
  *
+ * @typedef {object} InboxEvents
+ * @property {{action: Action, problem: HeraldProblem}} refused the server has refused an action, and the list is again
+ *   as it was before it
+ * @property {{unread: number | null, unseen: number | null}} counts the totals of the inbox have changed
+ *
  * @typedef {object} InboxOptions
  * @property {import('../rest/preferences.js').Requests} rest
  * @property {(listener: (object: ServerObject) => void) => () => void} subscribeObjects
@@ -36,13 +41,13 @@ import { Pages } from './pages.js';
 /** The inbox of the user: a list that follows the server. `load`, or the first `subscribe`, loads it. */
 export class Inbox {
   #rest;
-  #counts = new Counts();
+  #counts = new Counts(() => this.#events.emit('counts', { unread: this.#counts.unread, unseen: this.#counts.unseen }));
   #known = new KnownItems();
   #list = ItemList.empty;
   #pages;
   #actions;
   #subscriptions;
-  /** @type {Emitter<{refused: {action: Action, problem: HeraldProblem}}>} */
+  /** @type {Emitter<InboxEvents>} */
   #events = new Emitter();
   /** @type {Set<() => void>} */
   #listeners = new Set();
@@ -53,7 +58,7 @@ export class Inbox {
   #epoch = null;
 
   /** @param {InboxOptions} options */
-  constructor({ rest, subscribeObjects, subscribeState, filter = {}, pageSize = 20, setTimer }) {
+  constructor({ rest, subscribeObjects, subscribeState, filter = {}, pageSize = 20, setTimer = (run, ms) => setTimeout(run, ms) }) {
     this.#rest = rest;
     const receiver = {
       known: () => this.#known,
@@ -105,9 +110,9 @@ export class Inbox {
   };
 
   /**
-   * `refused`: the server has refused an action, and the list is again as it was before it.
-   * @param {'refused'} event
-   * @param {(refusal: {action: Action, problem: HeraldProblem}) => void} listener
+   * @template {keyof InboxEvents} Name
+   * @param {Name} event
+   * @param {(value: InboxEvents[Name]) => void} listener
    * @returns {() => void} ends the subscription
    */
   on(event, listener) {
@@ -165,11 +170,21 @@ export class Inbox {
     return this.#act({ kind: 'seen', upTo });
   }
 
+  /** Forget everything, because the user has signed out. */
+  clear() {
+    this.#pages.close();
+    this.#actions.clear();
+    this.#counts.clear();
+    this.#known = new KnownItems();
+    this.#list = ItemList.empty;
+    this.#changed();
+  }
+
   /** Follow the server no longer. */
   close() {
     this.#subscriptions.forEach((unsubscribe) => unsubscribe());
     this.#pages.close();
-    this.#actions.close();
+    this.#actions.clear();
     this.#listeners.clear();
   }
 

@@ -55,8 +55,9 @@ export async function problemOf(response) {
   return new HeraldProblem({ ...body, status, retryAfter });
 }
 
-/** @param {string | null} header */
+/** @param {string | null} header `Retry-After`: seconds, or an HTTP date */
 function secondsOf(header) {
-  const seconds = Number(header);
-  return header === null || !Number.isFinite(seconds) || seconds < 0 ? undefined : seconds;
+  if (!header) return undefined;
+  const seconds = /^\d+$/.test(header) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+  return Number.isNaN(seconds) ? undefined : Math.max(0, seconds);
 }

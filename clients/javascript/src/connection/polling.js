@@ -1,0 +1,87 @@
+import { HeraldProblem } from '../rest/problem.js';
+import { afterProblem } from './close_codes.js';
+
+/**
+ * @typedef {import('./positions.js').ServerObject} ServerObject
+ * @typedef {import('../../types/api.js').Item} Row
+ * @typedef {{cursor: string, more: boolean, gap: boolean, unread_count: number, unseen_count?: number, seen?: object}} Meta
+ */
+
+const PATH = 'api/v2/notifications/changes';
+
+/** Longer than any pause between two requests. */
+const HEARTBEAT_S = 60;
+
+/** Requests of `changes`, whose responses are given out as objects of `herald.v1`. @type {import('./address.js').Transport} */
+export function openPolling(request, { received, ended }) {
+  const abort = new AbortController();
+  poll(request, received, abort.signal)
+    .catch((error) => afterProblem(error instanceof HeraldProblem ? error : new HeraldProblem({ status: 0, code: String(error) })))
+    .then((end) => abort.signal.aborted || ended(end));
+  return { close: () => abort.abort() };
+}
+
+/**
+ * @param {import('./address.js').Request} request
+ * @param {(objects: ServerObject[]) => void} received
+ * @param {AbortSignal} signal
+ * @returns {Promise<never>}
+ */
+async function poll({ rest, resume, types, pollMs }, received, signal) {
+  let since = resume?.cursor ?? null;
+  for (let isFirst = true; ; isFirst = false) {
+    const { data, meta } = await rest.request('GET', PATH, { query: { since, limit: 100 }, signal });
+    signal.throwIfAborted();
+    const objects = objectsOf(data, meta, types);
+    if (isFirst || meta.gap) objects.unshift(helloOf(meta, since !== null && !meta.gap));
+    received([...objects, { kind: 'heartbeat', cursor: meta.cursor }]);
+    since = meta.cursor;
+    if (!meta.more) await pause(pollMs * (0.75 + Math.random() / 2), signal);
+  }
+}
+
+/**
+ * @param {Meta} meta
+ * @param {boolean} resumed
+ * @returns {ServerObject} a `hello`; the position of the inbox is in its cursor only
+ */
+function helloOf({ cursor, gap, unread_count: unread, unseen_count: unseen }, resumed) {
+  const positions = { inbox: 0 };
+  return { kind: 'hello', cursor, positions, heartbeat: HEARTBEAT_S, resumed, gap: gap ? ['inbox'] : [], unread, unseen };
+}
+
+/**
+ * @param {Row[]} rows
+ * @param {Meta} meta
+ * @param {readonly string[] | null} types
+ * @returns {ServerObject[]} what a connection would send
+ */
+function objectsOf(rows, { seen, unread_count: unread, unseen_count: unseen }, types) {
+  /** @type {Record<string, any>[]} */
+  const objects = rows
+    .map((row) => ({ ...row, kind: kindOf(row), type: row.notification_type, read: row.is_read }))
+    .filter(({ kind, type, seq, changed, is_muted: isMuted }) => {
+      return kind === 'archived' || ((types?.includes(type) ?? true) && !(isMuted && seq === changed));
+    });
+  if (seen) objects.push({ ...seen, kind: 'seen' });
+  objects.sort((one, other) => one.changed - other.changed);
+  return objects.map((object) => ({ ...object, kind: object.kind, stream: 'inbox', unread, unseen }));
+}
+
+/** @param {Row} row */
+function kindOf({ is_archived: isArchived, is_muted: isMuted, is_read: isRead }) {
+  if (isArchived) return 'archived';
+  if (isMuted) return isRead ? 'read' : 'unread';
+  return 'notification';
+}
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal} signal
+ */
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => (clearTimeout(timer), resolve(undefined)), { once: true });
+  });
+}

@@ -1,0 +1,50 @@
+/** @typedef {import('./positions.js').ResumePoint} ResumePoint */
+
+/** The longest time between an object and the saving of its position. */
+const DELAY_MS = 250;
+
+/** Saves where to continue after the page was closed. */
+export class SavedPoint {
+  #storage;
+  #key;
+  #point;
+  /** @type {any} */
+  #timer = null;
+
+  /**
+   * @param {Promise<import('./storage.js').Storage>} storage
+   * @param {string} key
+   * @param {() => ResumePoint | null} point the present one
+   */
+  constructor(storage, key, point) {
+    this.#storage = storage;
+    this.#key = key;
+    this.#point = point;
+  }
+
+  /** @returns {Promise<ResumePoint | null>} null also if the storage fails: the client starts with new entries then */
+  async load() {
+    const found = await this.#storage.then((storage) => storage.get(this.#key)).catch(() => null);
+    return typeof found?.cursor === 'string' && found.positions ? found : null;
+  }
+
+  /** Save the present point soon. */
+  changed() {
+    this.#timer ??= setTimeout(() => this.flush(), DELAY_MS);
+  }
+
+  /** Save now what has changed. */
+  flush() {
+    if (this.#timer === null) return;
+    this.cancel();
+    const point = this.#point();
+    // What cannot be saved is received again after the next start.
+    if (point) void this.#storage.then((storage) => storage.set(this.#key, point)).catch(() => {});
+  }
+
+  /** Save nothing more. */
+  cancel() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}

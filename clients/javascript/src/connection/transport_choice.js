@@ -1,0 +1,75 @@
+import { openEventStream } from './event_stream.js';
+import { openPolling } from './polling.js';
+import { openWebSocket } from './websocket.js';
+
+/** @typedef {'websocket' | 'stream' | 'polling'} TransportName */
+
+/** In the order of preference. @type {Record<TransportName, import('./address.js').Transport>} */
+export const TRANSPORTS = { websocket: openWebSocket, stream: openEventStream, polling: openPolling };
+
+/** So often a transport that has worked lately may fail before the next one is tried: the server may be restarting. */
+const PATIENCE = 5;
+
+/** Which transport is used, which is better, and until when the better ones need not be tried again. */
+export class TransportChoice {
+  /** Milliseconds since 1970. */
+  until = 0;
+  #names;
+  #index = 0;
+  /** @type {string | null} */
+  #worked = null;
+  #memory;
+  #rememberMs;
+
+  /**
+   * @param {TransportName | 'auto'} wanted
+   * @param {{get: () => Promise<any>, set: (value: object) => void}} memory where the choice is kept
+   * @param {number} rememberMs
+   */
+  constructor(wanted, memory, rememberMs) {
+    this.#names = wanted === 'auto' ? /** @type {TransportName[]} */ (Object.keys(TRANSPORTS)) : [wanted];
+    this.#memory = memory;
+    this.#rememberMs = rememberMs;
+  }
+
+  /** The transport of the next attempt. */
+  get name() {
+    return /** @type {TransportName} */ (this.#names[this.#index]);
+  }
+
+  /** The transports that are better than the present one, the best first. */
+  get better() {
+    return this.#names.slice(0, this.#index);
+  }
+
+  /** Take the transport that has worked at the last visit. */
+  async load() {
+    const { name, until } = (await this.#memory.get()) ?? {};
+    this.#worked = name ?? null;
+    if (!(until > Date.now()) || !this.#names.includes(name)) return;
+    this.until = until;
+    this.#index = this.#names.indexOf(name);
+  }
+
+  /**
+   * The connection could not be opened: the network may be down, or a proxy refuses this transport.
+   * @param {number} failures in a row
+   */
+  failed(failures) {
+    if (this.name !== this.#worked || failures >= PATIENCE) this.#index = (this.#index + 1) % this.#names.length;
+  }
+
+  /** @param {TransportName} name */
+  hasWorked(name) {
+    this.#index = this.#names.indexOf(name);
+    if (name === this.#worked) return;
+    this.#worked = name;
+    if (this.#index === 0) this.#memory.set({ name, until: 0 });
+  }
+
+  /** The better ones have failed while this one works. */
+  keep() {
+    this.until = Date.now() + this.#rememberMs;
+    this.#memory.set({ name: this.name, until: this.until });
+  }
+}
