@@ -1,7 +1,7 @@
+import { baseOf } from './address.js';
 import { watchPage } from './connection/page_events.js';
 import { openStorage } from './connection/storage.js';
-import { NoToken, Token, userOf } from './connection/token.js';
-import { backoff } from './connection/backoff.js';
+import { Token } from './connection/token.js';
 import { Emitter } from './events.js';
 import { Inbox } from './inbox/store.js';
 import { Rest } from './rest/client.js';
@@ -51,28 +51,19 @@ export class Herald {
   #events = new Emitter();
   /** What the parts of the client receive. @type {Emitter<{object: ServerObject}>} */
   #objects = new Emitter();
-  #options;
-  #base;
-  #token;
-  #storage;
   #unwatch;
   #isClosed = false;
-  /** @type {SharedConnection | null} */
-  #connection = null;
-  /** The keys of what is stored of the user begin with this. */
-  #prefix = '';
-  /** @type {any} */
-  #timer;
+  #connection;
 
   /** @param {HeraldOptions} options */
   constructor(options) {
-    this.#options = options;
-    this.#base = new URL(options.url, globalThis.location?.href);
-    if (!this.#base.pathname.endsWith('/')) this.#base.pathname += '/';
-    this.#token = new Token(options.token);
-    this.#storage = openStorage(options.storage);
+    const { user = null, feeds = null, types = null, transport = 'auto', tabs = isBrowser, timing } = options;
+    const { WebSocket = globalThis.WebSocket } = options;
+    const base = baseOf(options.url);
+    const token = new Token(options.token);
+    const storage = openStorage(options.storage);
     /** Requests to the REST API. */
-    this.rest = new Rest({ url: this.#base, token: this.#token, user: options.user, fetch: options.fetch });
+    this.rest = new Rest({ base, token, user, fetch: options.fetch });
     /** What the user wants to receive. */
     this.preferences = new PreferencesClient(this.rest);
     /** The inbox of the user. */
@@ -84,12 +75,20 @@ export class Herald {
     });
     for (const event of /** @type {const} */ (['refused', 'counts'])) this.inbox.on(event, (value) => this.#events.emit(event, value));
     this.#unwatch = watchPage({
-      woke: () => this.#connection?.wake(),
-      offline: () => this.#connection?.offline(),
-      left: () => this.#connection?.leave(),
-      returned: () => this.state.state !== 'stopped' && this.#connection?.start(),
+      woke: () => this.#connection.wake(),
+      offline: () => this.#connection.offline(),
+      left: () => this.#connection.leave(),
+      returned: () => this.state.state !== 'stopped' && this.#connection.start(),
     });
-    void this.#start(1);
+    const request = { base, user, feeds, types, WebSocket, fetch: this.rest.fetch, rest: this.rest };
+    this.#connection = new SharedConnection({
+      connection: { request, token, transport, storage, timing, onTokenError: (error) => this.#events.emit('tokenError', error) },
+      isShared: tabs,
+      deliver: (object, isNew) => this.#deliver(object, isNew),
+      onState: (state) => this.#setState(state),
+      totals: () => this.inbox.getSnapshot(),
+    });
+    this.#connection.start();
   }
 
   /**
@@ -106,14 +105,13 @@ export class Herald {
   /** Connect now: after the state `stopped`, or without the rest of the wait. */
   connect() {
     if (this.#isClosed) return;
-    if (this.state.state !== 'stopped') this.#connection?.wake();
-    else if (this.#connection) this.#connection.start();
-    else void this.#start(1);
+    if (this.state.state === 'stopped') this.#connection.start();
+    else this.#connection.wake();
   }
 
   /** Stop, in all tabs, and clear what is stored of this user. Make another client for the next user. */
   signOut() {
-    this.#connection?.signOut();
+    this.#connection.signOut();
     this.close('signed out');
   }
 
@@ -121,71 +119,16 @@ export class Herald {
   close(reason = 'closed') {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    clearTimeout(this.#timer);
     this.#unwatch();
-    this.#connection?.leave();
+    this.#connection.leave();
     this.inbox.close();
     if (this.state.state !== 'stopped') this.#setState({ state: 'stopped', reason });
-  }
-
-  /**
-   * Find out who the user is, and connect.
-   * @param {number} attempt from 1
-   */
-  async #start(attempt) {
-    clearTimeout(this.#timer);
-    if (attempt > 1) this.#setState({ state: 'connecting', reason: this.state.reason });
-    const { user = null, feeds = null, types = null, transport = 'auto', tabs = isBrowser, timing } = this.#options;
-    const { WebSocket = globalThis.WebSocket, fetch = globalThis.fetch } = this.#options;
-    let owner = user;
-    try {
-      owner ??= userOf(await this.#token.current());
-    } catch (error) {
-      return this.#isClosed || this.#tokenFailed(error, attempt);
-    }
-    if (this.#isClosed) return;
-    // Tabs of users that cannot be told apart do not share a connection.
-    const isShared = tabs && (owner !== null || !this.#options.token);
-    this.#prefix = `${this.#base.href} ${owner} `;
-    this.#connection = new SharedConnection({
-      connection: {
-        request: { base: this.#base, user, feeds, types, WebSocket, fetch: (...call) => fetch(...call), rest: this.rest },
-        token: this.#token,
-        transport,
-        memory: this.#memory(`transport ${this.#base.href}`),
-        onTokenError: (error) => this.#events.emit('tokenError', error),
-        timing,
-      },
-      key: this.#prefix + JSON.stringify([feeds, types, transport]),
-      isShared,
-      storage: this.#storage,
-      deliver: (object, isNew) => this.#deliver(object, isNew),
-      onState: (state) => this.#setState(state),
-      totals: () => this.inbox.getSnapshot(),
-    });
-    this.#connection.start();
-  }
-
-  /**
-   * @param {unknown} error
-   * @param {number} attempt
-   */
-  #tokenFailed(error, attempt) {
-    this.#events.emit('tokenError', error);
-    const reason = error instanceof Error ? error.message : String(error);
-    if (error instanceof NoToken) return this.#setState({ state: 'stopped', reason, signedOut: true });
-    const ms = backoff(attempt);
-    this.#setState({ state: 'waiting', reason, retryAt: Date.now() + ms });
-    this.#timer = setTimeout(() => void this.#start(attempt + 1), ms);
   }
 
   /** @param {State} state */
   #setState(state) {
     this.state = state;
-    if (state.signedOut) {
-      this.inbox.clear();
-      void this.#storage.then((storage) => storage.clear(this.#prefix)).catch(() => {});
-    }
+    if (state.signedOut) this.inbox.clear();
     this.#events.emit('state', state);
   }
 
@@ -203,14 +146,6 @@ export class Herald {
     } else if (['read', 'unread', 'archived', 'seen'].includes(kind)) this.#events.emit('change', object);
     else if (kind === 'gap') this.#events.emit('gap', { streams: [stream] });
     else if (kind === 'hello' && object.gap?.length) this.#events.emit('gap', { streams: object.gap });
-  }
-
-  /** @param {string} key */
-  #memory(key) {
-    return {
-      get: () => this.#storage.then((storage) => storage.get(key)).catch(() => undefined),
-      set: (/** @type {object} */ value) => void this.#storage.then((storage) => storage.set(key, value)).catch(() => {}),
-    };
   }
 }
 

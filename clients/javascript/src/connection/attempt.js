@@ -4,15 +4,13 @@
  *
  * @typedef {object} AttemptHandlers
  * @property {(hello: ServerObject) => void} started `hello` is there: once for each
- * @property {(objects: ServerObject[]) => void} received what the tabs need, in the order in which it came
+ * @property {(objects: ServerObject[]) => void} received
  * @property {(object: ServerObject) => void} replied `auth` or `error`
  * @property {(end: End) => void} ended the last call
  */
 
 /** The number of heartbeats without an object after which the connection is dead: one may be late. */
 const MAX_MISSED = 2.5;
-
-const REPLIES = new Set(['auth', 'error', 'pong', 'bye']);
 
 /** One connection, from the attempt to open it to its end. */
 export class Attempt {
@@ -24,13 +22,14 @@ export class Attempt {
   #lastReceived = 0;
   #isEnded = false;
   #timer;
-  #link;
+  /** @type {import('./transport.js').Link | null} */
+  #link = null;
   #request;
   #handlers;
 
   /**
-   * @param {import('./address.js').Transport} transport
-   * @param {import('./address.js').Request} request
+   * @param {import('./transport.js').Transport} transport
+   * @param {import('./transport.js').Request} request
    * @param {number} openMs the longest time until `hello`
    * @param {AttemptHandlers} handlers
    */
@@ -38,12 +37,17 @@ export class Attempt {
     this.#request = request;
     this.#handlers = handlers;
     this.#timer = setTimeout(() => this.end({ reason: 'no response', unusable: true }), openMs);
-    this.#link = transport(request, { received: (objects) => this.#receive(objects), ended: (end) => this.end(end) });
+    try {
+      this.#link = transport(request, { received: (objects) => this.#receive(objects), ended: (end) => this.end(end) });
+    } catch (error) {
+      // There is no WebSocket here, or the page may not open one, such as `ws:` from a page with `https:`.
+      queueMicrotask(() => this.end({ reason: String(error), unusable: true }));
+    }
   }
 
   /** @param {object} command nothing is sent if the transport sends none */
   send(command) {
-    this.#link.send?.(command);
+    this.#link?.send?.(command);
   }
 
   /** End the connection if nothing was received for too long. */
@@ -59,7 +63,7 @@ export class Attempt {
     if (this.#isEnded) return;
     this.#isEnded = true;
     clearTimeout(this.#timer);
-    this.#link.close();
+    this.#link?.close();
   }
 
   /** @param {End} end */
@@ -73,21 +77,16 @@ export class Attempt {
   #receive(objects) {
     if (this.#isEnded) return;
     this.#lastReceived = Date.now();
-    /** @type {ServerObject[]} */
-    const passed = [];
     for (const object of objects) {
-      if (object.kind === 'hello') {
+      const { kind } = object;
+      if (kind === 'hello') {
         if (this.#isLate(object)) return this.end({ reason: 'the server did not wait for the first frame', late: true });
         this.#start(object);
-      } else if (!this.isLive && !REPLIES.has(object.kind)) {
-        return this.end({ reason: `${object.kind} before hello` });
-      } else if (REPLIES.has(object.kind)) {
-        this.#handlers.replied(object);
-        continue;
-      } else this.hasSucceeded = true;
-      passed.push(object);
+      } else if (kind === 'auth' || kind === 'error') this.#handlers.replied(object);
+      else if (!this.isLive) return this.end({ reason: `${kind} before hello` });
+      else this.hasSucceeded = true;
     }
-    if (passed.length) this.#handlers.received(passed);
+    if (this.isLive) this.#handlers.received(objects);
   }
 
   /** @param {ServerObject} hello */

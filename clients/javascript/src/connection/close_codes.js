@@ -34,11 +34,11 @@ export function afterClose(code, reason, reconnectIn) {
 }
 
 /**
- * @param {import('../rest/problem.js').HeraldProblem} problem of a refused request
+ * @param {{status?: number, message: string, retryAfter?: number}} error of a request: a HeraldProblem, or any other
  * @returns {End}
  */
 export function afterProblem({ status, message, retryAfter }) {
-  if (status === 0) return { reason: message, unusable: true };
+  if (!status) return { reason: message, unusable: true };
   /** @type {Reaction} */
   let reaction = 'stop';
   if (status === 401) reaction = 'new-token';

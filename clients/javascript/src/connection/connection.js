@@ -21,11 +21,12 @@ import { TransportChoice, TRANSPORTS } from './transport_choice.js';
  * @property {boolean} [signedOut] in the state `stopped`: what was stored of the user is cleared
  *
  * @typedef {object} ConnectionOptions
- * @property {Omit<import('./address.js').Request, 'token' | 'resume' | 'isCursorInAddress' | 'pollMs'>} request
+ * @property {Omit<import('./transport.js').Request, 'token' | 'resume' | 'isCursorInAddress' | 'pollMs'>} request
  * @property {import('./token.js').Token} token
  * @property {TransportName | 'auto'} transport
+ * @property {(token: string | null) => boolean} identify whether to connect with this token
  * @property {() => import('./positions.js').ResumePoint | null} resumePoint
- * @property {{get: () => Promise<any>, set: (value: object) => void}} memory where the transport is remembered
+ * @property {import('./storage.js').Storage} storage where the transport is remembered
  * @property {(objects: ServerObject[]) => void} received
  * @property {(state: State) => void} onState
  * @property {(error: unknown) => void} onTokenError
@@ -59,6 +60,7 @@ export class Connection {
   #better = null;
   /** @type {TokenRefresh | null} */
   #refresh = null;
+  #isRunning = false;
   #failures = 0;
   #isCursorInAddress = false;
   /** Another object after each attempt, and when the connection is paused. */
@@ -76,12 +78,13 @@ export class Connection {
   constructor(options) {
     this.#options = options;
     this.#timing = { ...TIMING, ...options.timing };
-    this.#choice = new TransportChoice(options.transport, options.memory, this.#timing.rememberMs);
+    this.#choice = new TransportChoice(options.transport, options.storage, `transport ${options.request.base}`, this.#timing.rememberMs);
   }
 
   /** Connect, with the transport that has worked lately. */
   async start() {
     const turn = (this.#turn = {});
+    this.#isRunning = true;
     await this.#choice.load();
     if (turn !== this.#turn) return;
     this.#lastCheck = Date.now();
@@ -92,12 +95,14 @@ export class Connection {
   /** Close the connection until `start` is called. */
   pause() {
     this.#turn = {};
+    this.#isRunning = false;
     clearInterval(this.#checkTimer);
     this.#close();
   }
 
   /** Connect now, if the client waits for the next attempt, unless the server has asked it to wait. */
   wake() {
+    if (!this.#isRunning) return;
     this.check();
     if (['waiting', 'offline'].includes(this.state.state) && !this.#isAskedToWait) void this.#connect();
   }
@@ -122,7 +127,7 @@ export class Connection {
     this.#setState({ state: 'connecting', reason: this.state.reason });
     try {
       const token = await this.#options.token.current();
-      if (turn !== this.#turn) return;
+      if (turn !== this.#turn || !this.#options.identify(token)) return;
       this.#current = this.#attempt(this.#choice.name, token);
     } catch (error) {
       if (turn === this.#turn) this.#tokenFailed(error);

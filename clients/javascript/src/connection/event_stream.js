@@ -1,32 +1,18 @@
 import { NOT_HERALD, problemOf } from '../rest/problem.js';
-import { addressOf } from './address.js';
+import { byFetch, endpoint } from './transport.js';
 import { afterClose, afterProblem, SIGNED_OUT } from './close_codes.js';
 
 /** @typedef {import('./positions.js').ServerObject} ServerObject */
 
 const TYPE = 'text/event-stream';
 
-/** An event stream, read by `fetch`, because an `EventSource` cannot send the token in a header. @type {import('./address.js').Transport} */
-export function openEventStream(request, { received, ended }) {
-  const abort = new AbortController();
-  read(request, received, abort.signal)
-    .catch((error) => ({ reason: String(error), unusable: true }))
-    .then((end) => abort.signal.aborted || ended(end));
-  return { close: () => abort.abort() };
-}
-
-/**
- * @param {import('./address.js').Request} request
- * @param {(objects: ServerObject[]) => void} received
- * @param {AbortSignal} signal
- * @returns {Promise<import('./close_codes.js').End>}
- */
-async function read(request, received, signal) {
+/** An event stream, read by `fetch`, because an `EventSource` cannot send the token in a header. */
+export const openEventStream = byFetch(async (request, received, signal) => {
   const { token, resume, fetch } = request;
   /** @type {Record<string, string>} */
   const headers = { accept: TYPE };
   if (token !== null) headers.authorization = `Bearer ${token}`;
-  const address = addressOf('events/stream', request, { protocol: '1', cursor: resume?.cursor });
+  const address = endpoint('events/stream', request, { protocol: '1', cursor: resume?.cursor });
   const response = await fetch(address, { headers, signal, cache: 'no-store', redirect: 'error' });
   const { status } = response;
   if (status === 204) return afterClose(SIGNED_OUT, 'the user has signed out');
@@ -47,7 +33,7 @@ async function read(request, received, signal) {
     if (objects.length) received(objects);
     if (bye) return afterClose(bye.code, bye.reason, bye.reconnect_in);
   }
-}
+});
 
 /**
  * The objects of some events. The id of an event is the cursor after it: a heartbeat with the last one is appended.

@@ -1,5 +1,4 @@
-import { HeraldProblem } from '../rest/problem.js';
-import { afterProblem } from './close_codes.js';
+import { byFetch } from './transport.js';
 
 /**
  * @typedef {import('./positions.js').ServerObject} ServerObject
@@ -12,33 +11,18 @@ const PATH = 'api/v2/notifications/changes';
 /** Longer than any pause between two requests. */
 const HEARTBEAT_S = 60;
 
-/** Requests of `changes`, whose responses are given out as objects of `herald.v1`. @type {import('./address.js').Transport} */
-export function openPolling(request, { received, ended }) {
-  const abort = new AbortController();
-  poll(request, received, abort.signal)
-    .catch((error) => afterProblem(error instanceof HeraldProblem ? error : new HeraldProblem({ status: 0, code: String(error) })))
-    .then((end) => abort.signal.aborted || ended(end));
-  return { close: () => abort.abort() };
-}
-
-/**
- * @param {import('./address.js').Request} request
- * @param {(objects: ServerObject[]) => void} received
- * @param {AbortSignal} signal
- * @returns {Promise<never>}
- */
-async function poll({ rest, resume, types, pollMs }, received, signal) {
+/** Requests of `changes`, whose responses are passed on as objects of `herald.v1`. */
+export const openPolling = byFetch(async ({ rest, resume, types, pollMs }, received, signal) => {
   let since = resume?.cursor ?? null;
   for (let isFirst = true; ; isFirst = false) {
     const { data, meta } = await rest.request('GET', PATH, { query: { since, limit: 100 }, signal });
-    signal.throwIfAborted();
     const objects = objectsOf(data, meta, types);
     if (isFirst || meta.gap) objects.unshift(helloOf(meta, since !== null && !meta.gap));
     received([...objects, { kind: 'heartbeat', cursor: meta.cursor }]);
     since = meta.cursor;
     if (!meta.more) await pause(pollMs * (0.75 + Math.random() / 2), signal);
   }
-}
+});
 
 /**
  * @param {Meta} meta

@@ -12,7 +12,7 @@ export class SavedPoint {
   #timer = null;
 
   /**
-   * @param {Promise<import('./storage.js').Storage>} storage
+   * @param {import('./storage.js').Storage} storage
    * @param {string} key
    * @param {() => ResumePoint | null} point the present one
    */
@@ -22,9 +22,9 @@ export class SavedPoint {
     this.#point = point;
   }
 
-  /** @returns {Promise<ResumePoint | null>} null also if the storage fails: the client starts with new entries then */
+  /** @returns {Promise<ResumePoint | null>} */
   async load() {
-    const found = await this.#storage.then((storage) => storage.get(this.#key)).catch(() => null);
+    const found = await this.#storage.get(this.#key);
     return typeof found?.cursor === 'string' && found.positions ? found : null;
   }
 
@@ -38,8 +38,7 @@ export class SavedPoint {
     if (this.#timer === null) return;
     this.cancel();
     const point = this.#point();
-    // What cannot be saved is received again after the next start.
-    if (point) void this.#storage.then((storage) => storage.set(this.#key, point)).catch(() => {});
+    if (point) void this.#storage.set(this.#key, point);
   }
 
   /** Save nothing more. */

@@ -1,78 +1,91 @@
 /**
- * Where the client keeps small values between two visits: IndexedDB, localStorage or memory.
+ * Where the client keeps small values between two visits: IndexedDB, localStorage or memory. What cannot be stored is
+ * forgotten.
  * @typedef {object} Storage
  * @property {(key: string) => Promise<any>} get undefined if there is none
  * @property {(key: string, value: any) => Promise<void>} set
  * @property {(prefix: string) => Promise<void>} clear remove all keys that begin with this
+ *
+ * @typedef {'indexeddb' | 'local' | 'memory' | 'auto'} StorageKind `auto`: the first that works
  */
 
 const NAME = 'herald';
 
 /**
- * @param {'indexeddb' | 'local' | 'memory' | 'auto'} [kind] `auto`: the first that works
+ * @param {StorageKind} [kind]
+ * @returns {Storage}
+ */
+export function openStorage(kind = 'auto') {
+  const opened = open(kind);
+  /** @param {(storage: Storage) => Promise<any>} use */
+  const use = (use) => opened.then(use).catch(() => {});
+  return {
+    get: (key) => use((storage) => storage.get(key)),
+    set: (key, value) => use((storage) => storage.set(key, value)),
+    clear: (prefix) => use((storage) => storage.clear(prefix)),
+  };
+}
+
+/**
+ * @param {StorageKind} kind
  * @returns {Promise<Storage>}
  */
-export async function openStorage(kind = 'auto') {
-  if (kind !== 'memory' && kind !== 'local') {
-    const opened = await openDatabase().catch(() => null);
-    if (opened) return opened;
+async function open(kind) {
+  for (const [name, make] of /** @type {const} */ ([['indexeddb', indexed], ['local', local]])) {
+    if (kind !== 'auto' && kind !== name) continue;
+    try {
+      return await make();
+    } catch {
+      // The browser does not have it, or refuses it.
+    }
   }
-  return (kind !== 'memory' && localValues()) || memory();
+  return memory();
 }
 
 /** @returns {Storage} */
-export function memory() {
+function memory() {
   const values = new Map();
   return {
     get: async (key) => values.get(key),
     set: async (key, value) => void values.set(key, value),
-    async clear(prefix) {
-      for (const key of values.keys()) if (key.startsWith(prefix)) values.delete(key);
-    },
+    clear: async (prefix) => values.forEach((_, key) => key.startsWith(prefix) && values.delete(key)),
   };
 }
 
-/** @returns {Storage | null} null where the browser refuses it */
-function localValues() {
-  const full = (/** @type {string} */ key) => `${NAME}:${key}`;
-  try {
-    const { localStorage } = globalThis;
-    localStorage.setItem(full('?'), '');
-    localStorage.removeItem(full('?'));
-    return {
-      async get(key) {
-        const text = localStorage.getItem(full(key));
-        return text === null ? undefined : JSON.parse(text);
-      },
-      set: async (key, value) => localStorage.setItem(full(key), JSON.stringify(value)),
-      async clear(prefix) {
-        for (const key of Object.keys(localStorage)) if (key.startsWith(full(prefix))) localStorage.removeItem(key);
-      },
-    };
-  } catch {
-    return null;
-  }
+/** @returns {Storage} */
+function local() {
+  const { localStorage } = globalThis;
+  localStorage.setItem(NAME, '');
+  return {
+    get: async (key) => JSON.parse(localStorage.getItem(NAME + key) ?? 'null') ?? undefined,
+    set: async (key, value) => localStorage.setItem(NAME + key, JSON.stringify(value)),
+    clear: async (prefix) =>
+      Object.keys(localStorage).forEach((key) => key.startsWith(NAME + prefix) && localStorage.removeItem(key)),
+  };
 }
 
 /** @returns {Promise<Storage>} */
-async function openDatabase() {
+async function indexed() {
   const opening = indexedDB.open(NAME, 1);
-  opening.onupgradeneeded = () => void opening.result.createObjectStore('values');
+  opening.onupgradeneeded = () => void opening.result.createObjectStore(NAME);
   const database = await result(opening);
   // Another version of the client may need to upgrade the database.
   database.onversionchange = () => database.close();
-  /** @param {(store: IDBObjectStore) => IDBRequest} change */
-  const write = async (change) => {
-    const transaction = database.transaction('values', 'readwrite');
-    const request = change(transaction.objectStore('values'));
+  /**
+   * @param {IDBTransactionMode} mode
+   * @param {(store: IDBObjectStore) => IDBRequest} run
+   */
+  const request = (mode, run) => {
+    const transaction = database.transaction(NAME, mode);
+    const pending = result(run(transaction.objectStore(NAME)));
     // Without this, what is written while the page is being closed is lost.
     transaction.commit();
-    await result(request);
+    return pending;
   };
   return {
-    get: (key) => result(database.transaction('values').objectStore('values').get(key)),
-    set: (key, value) => write((store) => store.put(value, key)),
-    clear: (prefix) => write((store) => store.delete(IDBKeyRange.bound(prefix, `${prefix}\uffff`))),
+    get: (key) => request('readonly', (store) => store.get(key)),
+    set: (key, value) => request('readwrite', (store) => store.put(value, key)),
+    clear: (prefix) => request('readwrite', (store) => store.delete(IDBKeyRange.bound(prefix, `${prefix}\uffff`))),
   };
 }
 

@@ -38,6 +38,11 @@ export class Token {
     return this.#source !== null;
   }
 
+  /** Whether the client has a token, or a function that returns one. */
+  get isUsed() {
+    return this.isRenewable || this.#text !== null;
+  }
+
   /** The token as it is, without obtaining one. */
   get text() {
     return this.#text;

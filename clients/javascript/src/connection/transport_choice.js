@@ -4,7 +4,7 @@ import { openWebSocket } from './websocket.js';
 
 /** @typedef {'websocket' | 'stream' | 'polling'} TransportName */
 
-/** In the order of preference. @type {Record<TransportName, import('./address.js').Transport>} */
+/** In the order of preference. @type {Record<TransportName, import('./transport.js').Transport>} */
 export const TRANSPORTS = { websocket: openWebSocket, stream: openEventStream, polling: openPolling };
 
 /** So often a transport that has worked lately may fail before the next one is tried: the server may be restarting. */
@@ -18,17 +18,20 @@ export class TransportChoice {
   #index = 0;
   /** @type {string | null} */
   #worked = null;
-  #memory;
+  #storage;
+  #key;
   #rememberMs;
 
   /**
    * @param {TransportName | 'auto'} wanted
-   * @param {{get: () => Promise<any>, set: (value: object) => void}} memory where the choice is kept
+   * @param {import('./storage.js').Storage} storage where the choice is kept
+   * @param {string} key
    * @param {number} rememberMs
    */
-  constructor(wanted, memory, rememberMs) {
+  constructor(wanted, storage, key, rememberMs) {
     this.#names = wanted === 'auto' ? /** @type {TransportName[]} */ (Object.keys(TRANSPORTS)) : [wanted];
-    this.#memory = memory;
+    this.#storage = storage;
+    this.#key = key;
     this.#rememberMs = rememberMs;
   }
 
@@ -44,7 +47,7 @@ export class TransportChoice {
 
   /** Take the transport that has worked at the last visit. */
   async load() {
-    const { name, until } = (await this.#memory.get()) ?? {};
+    const { name, until } = (await this.#storage.get(this.#key)) ?? {};
     this.#worked = name ?? null;
     if (!(until > Date.now()) || !this.#names.includes(name)) return;
     this.until = until;
@@ -64,12 +67,12 @@ export class TransportChoice {
     this.#index = this.#names.indexOf(name);
     if (name === this.#worked) return;
     this.#worked = name;
-    if (this.#index === 0) this.#memory.set({ name, until: 0 });
+    if (this.#index === 0) void this.#storage.set(this.#key, { name, until: 0 });
   }
 
   /** The better ones have failed while this one works. */
   keep() {
     this.until = Date.now() + this.#rememberMs;
-    this.#memory.set({ name: this.name, until: this.until });
+    void this.#storage.set(this.#key, { name: this.name, until: this.until });
   }
 }

@@ -1,4 +1,4 @@
-import { addressOf } from './address.js';
+import { endpoint } from './transport.js';
 import { afterClose, BROKEN } from './close_codes.js';
 
 const PROTOCOL = 'herald.v1';
@@ -6,22 +6,14 @@ const PROTOCOL = 'herald.v1';
 /** The characters of a subprotocol (RFC 9110, "token"). A token with others goes into the first frame. */
 const IN_SUBPROTOCOL = /^[\w!#$%&'*+.^`|~-]+$/;
 
-/** A WebSocket with the subprotocol `herald.v1`. @type {import('./address.js').Transport} */
+/** A WebSocket with the subprotocol `herald.v1`. @type {import('./transport.js').Transport} */
 export function openWebSocket(request, { received, ended }) {
   const { token, resume, isCursorInAddress, WebSocket } = request;
-  const address = addressOf('ws', request, { cursor: isCursorInAddress ? resume?.cursor : undefined });
+  const address = endpoint('ws', request, { cursor: isCursorInAddress ? resume?.cursor : undefined });
   address.protocol = address.protocol.replace('http', 'ws');
   const isOffered = token !== null && IN_SUBPROTOCOL.test(token);
   /** @type {WebSocket} */
-  let socket;
-  try {
-    socket = new WebSocket(address.href, isOffered ? [PROTOCOL, `bearer.${token}`] : [PROTOCOL]);
-  } catch (error) {
-    // There is no WebSocket here, or the page may not open one, such as `ws:` from a page with `https:`.
-    let isClosed = false;
-    queueMicrotask(() => isClosed || ended({ reason: String(error), unusable: true }));
-    return { close: () => (isClosed = true) };
-  }
+  const socket = new WebSocket(address.href, isOffered ? [PROTOCOL, `bearer.${token}`] : [PROTOCOL]);
   let isOpen = false;
   const close = () => {
     socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;

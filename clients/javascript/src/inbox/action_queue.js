@@ -21,7 +21,6 @@ export class ActionQueue {
    * @param {(action: Action) => Promise<void>} options.send resolved once the response has been applied
    * @param {(action: Action) => void} options.ended the action is no longer pending: it was confirmed or refused
    * @param {(action: Action, problem: HeraldProblem) => void} options.refused
-   * @param {(run: () => void, ms: number) => any} options.setTimer
    */
   constructor(options) {
     this.#options = options;
@@ -81,6 +80,6 @@ export class ActionQueue {
   /** @param {number} seconds */
   #pause(seconds) {
     clearTimeout(this.#timer);
-    this.#timer = this.#options.setTimer(() => void this.#send(), seconds * 1000);
+    this.#timer = setTimeout(() => void this.#send(), seconds * 1000);
   }
 }

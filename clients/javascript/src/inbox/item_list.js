@@ -1,19 +1,26 @@
-import { collect, EMPTY, put, take, treeOf } from './item_tree.js';
-
 /** @typedef {import('./item.js').Item} Item */
 
+/** A chunk with more items is divided. */
+const MOST = 64;
+
 /**
- * An immutable list of items, the largest `seq` first. A change returns a new list, which shares nearly everything with
- * the old one: so a change costs little more in a list of 10,000 than in one of 100.
+ * An immutable list of items, the largest `seq` first. It consists of chunks. A change returns a new list, which shares
+ * all chunks but one with the old one: so a change costs little more in a list of 10,000 than in one of 100.
  */
 export class ItemList {
-  static empty = new ItemList(EMPTY);
+  static empty = new ItemList([], 0);
 
-  #root;
+  #chunks;
+  /** The number of items. */
+  length;
 
-  /** @param {import('./item_tree.js').Node} root */
-  constructor(root) {
-    this.#root = root;
+  /**
+   * @param {Item[][]} chunks none of them is empty
+   * @param {number} length
+   */
+  constructor(chunks, length) {
+    this.#chunks = chunks;
+    this.length = length;
   }
 
   /**
@@ -21,12 +28,10 @@ export class ItemList {
    * @returns {ItemList}
    */
   static of(items) {
-    return new ItemList(treeOf(items.toSorted((one, other) => other.seq - one.seq)));
-  }
-
-  /** The number of items. */
-  get length() {
-    return this.#root.size;
+    const sorted = items.toSorted((one, other) => other.seq - one.seq);
+    const chunks = [];
+    for (let at = 0; at < sorted.length; at += MOST / 2) chunks.push(sorted.slice(at, at + MOST / 2));
+    return new ItemList(chunks, sorted.length);
   }
 
   /**
@@ -35,7 +40,7 @@ export class ItemList {
    * @returns {ItemList}
    */
   with(item) {
-    return new ItemList(put(this.#root, item));
+    return this.#changed(item.seq, [item]);
   }
 
   /**
@@ -44,8 +49,7 @@ export class ItemList {
    * @returns {ItemList}
    */
   without(seq) {
-    const root = take(this.#root, seq);
-    return root === this.#root ? this : new ItemList(root);
+    return this.#changed(seq, []);
   }
 
   /**
@@ -64,9 +68,13 @@ export class ItemList {
    * @returns {Item[]}
    */
   slice(start = 0, end = this.length) {
-    /** @type {Item[]} */
     const found = [];
-    collect(this.#root, start, end, found);
+    let first = 0;
+    for (const chunk of this.#chunks) {
+      if (first >= end) break;
+      if (first + chunk.length > start) found.push(...chunk.slice(Math.max(0, start - first), end - first));
+      first += chunk.length;
+    }
     return found;
   }
 
@@ -82,4 +90,39 @@ export class ItemList {
   [Symbol.iterator]() {
     return this.slice()[Symbol.iterator]();
   }
+
+  /**
+   * @param {number} seq
+   * @param {Item[]} items one or none, in place of the item of this `seq`
+   */
+  #changed(seq, items) {
+    // The chunk whose first item is the last one that is not after `seq`.
+    const index = Math.max(0, countBefore(this.#chunks, (chunk) => /** @type {Item} */ (chunk[0]).seq, seq - 1) - 1);
+    const chunk = this.#chunks[index] ?? [];
+    const at = countBefore(chunk, (item) => item.seq, seq);
+    const removed = chunk[at]?.seq === seq ? 1 : 0;
+    if (!removed && !items.length) return this;
+    const changed = chunk.toSpliced(at, removed, ...items);
+    const half = changed.length > MOST ? MOST / 2 : changed.length;
+    const parts = [changed.slice(0, half), changed.slice(half)].filter((part) => part.length);
+    return new ItemList(this.#chunks.toSpliced(index, 1, ...parts), this.length + items.length - removed);
+  }
+}
+
+/**
+ * How many of the values come before `seq`: have a larger one.
+ * @template Value
+ * @param {Value[]} values the largest first
+ * @param {(value: Value) => number} seqOf
+ * @param {number} seq
+ */
+function countBefore(values, seqOf, seq) {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (seqOf(/** @type {Value} */ (values[middle])) > seq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

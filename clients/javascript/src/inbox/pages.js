@@ -47,7 +47,6 @@ export class Pages {
    * @param {Receiver} options.receiver
    * @param {Filter} options.filter
    * @param {number} options.pageSize
-   * @param {(run: () => void, ms: number) => any} options.setTimer
    */
   constructor(options) {
     this.#options = options;
@@ -179,7 +178,7 @@ export class Pages {
     this.#loading = null;
     this.#options.receiver.changed();
     if (problem?.isTemporary) {
-      this.#timer = this.#options.setTimer(() => void this.reload(), (problem.retryAfter ?? RETRY_S) * 1000);
+      this.#timer = setTimeout(() => void this.reload(), (problem.retryAfter ?? RETRY_S) * 1000);
     } else if (this.#isOutdated) void this.reload();
   }
 

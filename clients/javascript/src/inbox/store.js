@@ -35,7 +35,6 @@ import { Pages } from './pages.js';
  * @property {(listener: (state: {state: string}) => void) => () => void} subscribeState
  * @property {Filter} [filter]
  * @property {number} [pageSize]
- * @property {(run: () => void, ms: number) => any} [setTimer]
  */
 
 /** The inbox of the user: a list that follows the server. `load`, or the first `subscribe`, loads it. */
@@ -58,7 +57,7 @@ export class Inbox {
   #epoch = null;
 
   /** @param {InboxOptions} options */
-  constructor({ rest, subscribeObjects, subscribeState, filter = {}, pageSize = 20, setTimer = (run, ms) => setTimeout(run, ms) }) {
+  constructor({ rest, subscribeObjects, subscribeState, filter = {}, pageSize = 20 }) {
     this.#rest = rest;
     const receiver = {
       known: () => this.#known,
@@ -69,12 +68,11 @@ export class Inbox {
       added: (/** @type {string[]} */ ids) => ids.forEach((id) => this.#place(id)),
       changed: () => this.#changed(),
     };
-    this.#pages = new Pages({ rest, counts: this.#counts, receiver, filter, pageSize, setTimer });
+    this.#pages = new Pages({ rest, counts: this.#counts, receiver, filter, pageSize });
     this.#actions = new ActionQueue({
       send: (action) => this.#send(action),
       ended: (action) => this.#placeFor(action),
       refused: (action, problem) => this.#events.emit('refused', { action, problem }),
-      setTimer,
     });
     this.#subscriptions = [
       subscribeObjects((object) => this.#receive(object)),

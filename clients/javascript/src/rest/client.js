@@ -1,8 +1,8 @@
+import { addressOf } from '../address.js';
 import { HeraldProblem, NOT_HERALD, UNREACHABLE, problemOf } from './problem.js';
 
 /**
- * @typedef {Record<string, string | number | boolean | null | undefined>} Query null and undefined are left out
- * @typedef {{query?: Query, body?: unknown, signal?: AbortSignal}} RequestOptions
+ * @typedef {{query?: import('../address.js').Query, body?: unknown, signal?: AbortSignal}} RequestOptions
  *
  * @typedef {object} SharedToken What of `Token` requests need.
  * @property {() => Promise<string | null>} current
@@ -15,24 +15,22 @@ export class Rest {
   #base;
   #token;
   #user;
-  #fetch;
   #timeoutMs;
 
   /**
    * @param {object} options
-   * @param {string | URL} options.url where Herald is served, such as `https://shop.example/herald`
+   * @param {URL} options.base where Herald is served, with a slash at the end
    * @param {SharedToken} options.token
    * @param {string | null} [options.user] who the requests are for, if the client has no token
    * @param {typeof globalThis.fetch} [options.fetch]
    * @param {number} [options.timeoutMs] the longest wait for a response
    */
-  constructor({ url, token, user = null, fetch = globalThis.fetch, timeoutMs = 15_000 }) {
-    this.#base = new URL(url);
-    if (!this.#base.pathname.endsWith('/')) this.#base.pathname += '/';
+  constructor({ base, token, user = null, fetch = globalThis.fetch, timeoutMs = 15_000 }) {
+    this.#base = base;
     this.#token = token;
     this.#user = user;
     // Browsers refuse to call `fetch` as a method of another object.
-    this.#fetch = (/** @type {URL} */ address, /** @type {RequestInit} */ init) => fetch(address, init);
+    this.fetch = (/** @type {URL} */ address, /** @type {RequestInit} */ init) => fetch(address, init);
     this.#timeoutMs = timeoutMs;
   }
 
@@ -61,18 +59,14 @@ export class Rest {
    * @param {string | null} token
    */
   async #send(method, path, { query = {}, body, signal }, token) {
-    const address = new URL(path.replace(/^\/+/, ''), this.#base);
-    const all = token === null ? { user_id: this.#user, ...query } : query;
-    for (const [name, value] of Object.entries(all)) {
-      if (value !== null && value !== undefined) address.searchParams.set(name, String(value));
-    }
+    const address = addressOf(this.#base, path.replace(/^\//, ''), { user_id: token === null ? this.#user : null, ...query });
     /** @type {Record<string, string>} */
     const headers = { accept: 'application/json' };
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (token !== null) headers.authorization = `Bearer ${token}`;
     const timeout = AbortSignal.timeout(this.#timeoutMs);
     try {
-      return await this.#fetch(address, {
+      return await this.fetch(address, {
         method,
         headers,
         body: body === undefined ? undefined : JSON.stringify(body),

@@ -1,6 +1,7 @@
 import { Connection } from '../connection/connection.js';
 import { Receiver } from '../connection/receiver.js';
 import { SavedPoint } from '../connection/saved_point.js';
+import { userOf } from '../connection/token.js';
 import { TabGroup } from './tab_group.js';
 
 /**
@@ -8,10 +9,8 @@ import { TabGroup } from './tab_group.js';
  * @typedef {import('../connection/connection.js').State} State
  *
  * @typedef {object} SharedOptions
- * @property {Omit<import('../connection/connection.js').ConnectionOptions, 'resumePoint' | 'received' | 'onState'>} connection
- * @property {string} key of what is stored, and of the tabs that share the connection
- * @property {boolean} isShared
- * @property {Promise<import('../connection/storage.js').Storage>} storage
+ * @property {Omit<import('../connection/connection.js').ConnectionOptions, 'identify' | 'resumePoint' | 'received' | 'onState'>} connection
+ * @property {boolean} isShared whether tabs share the connection
  * @property {(object: ServerObject, isNew: boolean) => void} deliver each object once, in order
  * @property {(state: State) => void} onState
  * @property {() => {unread: number | null, unseen: number | null}} totals the present ones of the inbox
@@ -21,36 +20,53 @@ import { TabGroup } from './tab_group.js';
 export class SharedConnection {
   /** @type {TabGroup | null} */
   #group = null;
+  /** Of the user; null if users cannot be told apart. @type {string | null | undefined} */
+  #owner;
+  /** @type {SavedPoint | null} */
+  #saved = null;
+  /** Another object each time this tab begins or ceases to keep the connection. */
+  #turn = {};
   #options;
   #receiver;
-  #saved;
   #connection;
 
   /** @param {SharedOptions} options */
   constructor(options) {
     this.#options = options;
     this.#receiver = new Receiver(options.deliver);
-    this.#saved = new SavedPoint(options.storage, options.key, () => this.#receiver.resumePoint);
+    const { request, token } = options.connection;
+    if (request.user !== null || !token.isUsed) this.#owner = request.user ?? '';
     this.#connection = new Connection({
       ...options.connection,
+      identify: (token) => this.#identify(token),
       resumePoint: () => this.#receiver.resumePoint,
       received: (objects) => {
         this.#group?.sendObjects(objects);
         this.#receiver.receive(objects);
-        this.#saved.changed();
+        this.#saved?.changed();
       },
       onState: (state) => this.#stateChanged(state),
     });
   }
 
   start() {
-    const canShare = globalThis.navigator?.locks && globalThis.BroadcastChannel;
-    if (!this.#options.isShared || !canShare) return void this.#lead();
-    this.#group = new TabGroup(`herald:${this.#options.key}`, {
+    if (this.#owner === undefined) void this.#connection.start();
+    else this.#join();
+  }
+
+  /** Share the connection with the tabs of the same user with the same options. */
+  #join() {
+    const { request, transport, storage } = this.#options.connection;
+    const key = this.#prefix + JSON.stringify([request.feeds, request.types, transport]);
+    this.#saved ??= new SavedPoint(storage, key, () => this.#receiver.resumePoint);
+    const canShare = this.#options.isShared && this.#owner !== null && globalThis.navigator?.locks && globalThis.BroadcastChannel;
+    if (!canShare) return void this.#lead();
+    this.#group = new TabGroup(`herald:${key}`, {
       lead: () => void this.#lead(),
       follow: () => {
+        this.#turn = {};
         this.#connection.pause();
-        this.#saved.cancel();
+        this.#saved?.cancel();
       },
       received: (objects) => this.#receiver.receive(objects),
       onState: this.#options.onState,
@@ -61,8 +77,9 @@ export class SharedConnection {
 
   /** Leave the connection to the other tabs; close it if there are none. `start` can be called again. */
   leave() {
+    this.#turn = {};
     this.#connection.pause();
-    this.#saved.flush();
+    this.#saved?.flush();
     this.#group?.leave();
     this.#group = null;
   }
@@ -82,11 +99,28 @@ export class SharedConnection {
     this.#connection.offline();
   }
 
+  /** The keys of what is stored of the user begin with this. */
+  get #prefix() {
+    return `${this.#options.connection.request.base} ${this.#owner} `;
+  }
+
+  /**
+   * Take the user from the first token.
+   * @param {string | null} token
+   */
+  #identify(token) {
+    if (this.#owner !== undefined) return true;
+    this.#owner = userOf(token);
+    this.#connection.pause();
+    this.#join();
+    return false;
+  }
+
   async #lead() {
-    const group = this.#group;
+    const turn = (this.#turn = {});
     if (!this.#receiver.resumePoint) {
-      const point = await this.#saved.load();
-      if (group !== this.#group || group?.isLeader === false) return;
+      const point = /** @type {any} */ (await this.#saved?.load());
+      if (turn !== this.#turn) return;
       this.#receiver.resumeFrom(point);
     }
     void this.#connection.start();
@@ -103,14 +137,15 @@ export class SharedConnection {
   }
 
   #signedOut() {
-    this.#saved.cancel();
+    this.#saved?.cancel();
     this.leave();
+    void this.#options.connection.storage.clear(this.#prefix);
     this.#options.onState({ state: 'stopped', reason: 'the user has signed out', signedOut: true });
   }
 
   #summary() {
     const { summary } = this.#receiver;
     const { unread, unseen } = this.#options.totals();
-    return summary && { ...summary, unread: unread ?? undefined, unseen: unseen ?? undefined };
+    return summary && { ...summary, unread, unseen };
   }
 }

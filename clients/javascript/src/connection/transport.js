@@ -1,3 +1,6 @@
+import { addressOf } from '../address.js';
+import { afterProblem } from './close_codes.js';
+
 /**
  * @typedef {import('./positions.js').ResumePoint} ResumePoint
  * @typedef {import('./positions.js').ServerObject} ServerObject
@@ -11,7 +14,7 @@
  * @property {ResumePoint | null} resume
  * @property {boolean} isCursorInAddress whether a WebSocket resumes by its address, not by its first frame
  * @property {any} [WebSocket] a constructor
- * @property {typeof globalThis.fetch} fetch
+ * @property {(address: URL, init: RequestInit) => Promise<Response>} fetch
  * @property {import('../rest/preferences.js').Requests} rest
  * @property {number} pollMs the pause between two requests of polling
  *
@@ -25,15 +28,23 @@
 
 /**
  * The address of an endpoint. A token never stands in it.
- * @param {string} path relative to the address of Herald
+ * @param {string} path
  * @param {Request} request
- * @param {Record<string, string | undefined>} [more] further parameters
+ * @param {import('../address.js').Query} more
  */
-export function addressOf(path, { base, user, feeds, types, token }, more = {}) {
-  const address = new URL(path, base);
-  const query = { user_id: token === null ? user : null, feeds: feeds?.join(), types: types?.join(), ...more };
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined) address.searchParams.set(name, value);
-  }
-  return address;
-}
+export const endpoint = (path, { base, user, feeds, types, token }, more) =>
+  addressOf(base, path, { user_id: token === null ? user : null, feeds, types, ...more });
+
+/**
+ * A transport that reads responses to requests.
+ * @param {(request: Request, received: Handlers['received'], signal: AbortSignal) => Promise<import('./close_codes.js').End>} run
+ * @returns {Transport}
+ */
+export const byFetch = (run) => (request, { received, ended }) => {
+  const abort = new AbortController();
+  const { signal } = abort;
+  run(request, (objects) => signal.aborted || received(objects), signal)
+    .catch(afterProblem)
+    .then((end) => signal.aborted || ended(end));
+  return { close: () => abort.abort() };
+};
