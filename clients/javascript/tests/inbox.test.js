@@ -113,8 +113,9 @@ test('an action is shown at once, and taken back if the server refuses it', asyn
   assert.deepEqual(refusals.map(({ action, problem }) => [action.kind, problem.code]), [['archive', 'access_refused'], ['readAll', 'access_refused']]);
 });
 
-test('actions made while offline are sent in order afterwards, and are shown without a stream', async () => {
-  const { server, inbox } = await opened(5, { setTimer: () => 0 });
+test('actions made while offline are sent in order afterwards, and are shown without a stream', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { server, inbox } = await opened(5);
   server.problem = UNREACHABLE;
   const results = [inbox.markRead('n1'), inbox.markUnread('n1'), inbox.archive('n2'), inbox.markSeen(), inbox.markAllRead(4)];
   await settle();
@@ -160,16 +161,16 @@ test('a gap, and a hello that does not resume, load the list again, as far as it
   assert.equal(server.requests.length, 0);
 });
 
-test('a list that cannot be loaded says why, and is loaded later', async () => {
+test('a list that cannot be loaded says why, and is loaded later', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const server = new InboxServer();
   server.arrive('n1');
   server.problem = UNREACHABLE;
-  const timers = /** @type {(() => void)[]} */ ([]);
-  const inbox = new Inbox({ ...server.options, setTimer: (run) => timers.push(run) });
+  const inbox = new Inbox(server.options);
   await inbox.load();
   assert.deepEqual([inbox.getSnapshot().problem, inbox.getSnapshot().isLoading], [UNREACHABLE, false]);
   server.problem = null;
-  timers.shift()?.();
+  t.mock.timers.tick(5000);
   await settle();
   assert.deepEqual([inbox.getSnapshot().problem, inbox.getSnapshot().items.length], [null, 1]);
   inbox.close();

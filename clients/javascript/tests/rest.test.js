@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
+import { baseOf } from '../src/address.js';
 import { Token } from '../src/connection/token.js';
 import { Rest } from '../src/rest/client.js';
 import { PreferencesClient } from '../src/rest/preferences.js';
@@ -21,8 +22,8 @@ function rest(responses, options = {}) {
     sent.push({ address, init });
     return /** @type {any} */ (responses.shift())(address, init);
   };
-  const url = 'https://shop.example/herald';
-  return { sent, client: new Rest({ url, token: new Token(null), fetch: /** @type {any} */ (fetch), ...options }) };
+  const base = baseOf('https://shop.example/herald');
+  return { sent, client: new Rest({ base, token: new Token(null), fetch: /** @type {any} */ (fetch), ...options }) };
 }
 
 test('a request goes below the address of Herald, and the token stands in a header only', async () => {

@@ -148,7 +148,7 @@ export class TabGroup {
       if (!this.#isWelcome) this.#post({ type: 'join' });
     } else if (type === 'join' || type === 'ask') {
       if (this.isLeader) this.#post({ to: from, ...(type === 'ask' ? { type: 'here' } : { type: 'welcome', ...this.#handlers.present() }) });
-    } else if (type === 'welcome') {
+    } else if (type === 'welcome' && !this.#isWelcome) {
       this.#heard();
       this.#leader = from;
       this.#isWelcome = true;
