@@ -12,6 +12,11 @@ export interface Archived {
   message: string;
   /** The number of notifications in the inbox that are neither read nor archived. */
   unread_count: number;
+  /**
+   * The number of unread notifications in the inbox that have arrived after the watermark, which `PUT
+   * /api/v2/notifications/seen` moves.
+   */
+  unseen_count: number;
 }
 
 export interface ChangeList {
@@ -30,6 +35,12 @@ export interface ChangesMeta {
   gap: boolean;
   /** The number of notifications in the inbox that are neither read nor archived. */
   unread_count: number;
+  /**
+   * The number of unread notifications in the inbox that have arrived after the watermark, which `PUT
+   * /api/v2/notifications/seen` moves.
+   */
+  unseen_count: number;
+  seen?: WatermarkMoved;
 }
 
 export interface Cleared {
@@ -39,6 +50,11 @@ export interface Cleared {
   archived: number;
   /** The number of notifications in the inbox that are neither read nor archived. */
   unread_count: number;
+  /**
+   * The number of unread notifications in the inbox that have arrived after the watermark, which `PUT
+   * /api/v2/notifications/seen` moves.
+   */
+  unseen_count: number;
 }
 
 export interface DeadLetterList {
@@ -198,8 +214,8 @@ export interface Item {
   /** The notification's id, a UUIDv7. */
   id: string;
   /**
-   * The position in the inbox at which the notification arrived. It never changes. Lists are sorted by `seq`, highest
-   * first.
+   * The position in the inbox of the notification's latest arrival. It may grow, and never becomes smaller. Lists are
+   * sorted by `seq`, highest first.
    */
   seq: number;
   /**
@@ -250,6 +266,16 @@ export interface Item {
 export interface ListMeta {
   /** The number of notifications in the inbox that are neither read nor archived. */
   unread_count: number;
+  /**
+   * The number of unread notifications in the inbox that have arrived after the watermark, which `PUT
+   * /api/v2/notifications/seen` moves.
+   */
+  unseen_count: number;
+  /**
+   * The watermark of the inbox: the position up to which the user has seen the notifications; 0 if the user has seen
+   * none.
+   */
+  seen_seq: number;
   /** Pass this as `cursor` in the next request, to list older items; null on the last page. */
   next_cursor: string | null;
   /**
@@ -298,8 +324,8 @@ export interface MarkedItem {
   /** The notification's id, a UUIDv7. */
   id: string;
   /**
-   * The position in the inbox at which the notification arrived. It never changes. Lists are sorted by `seq`, highest
-   * first.
+   * The position in the inbox of the notification's latest arrival. It may grow, and never becomes smaller. Lists are
+   * sorted by `seq`, highest first.
    */
   seq: number;
   /**
@@ -347,6 +373,11 @@ export interface MarkedItem {
   read_at: string | null;
   /** The number of notifications in the inbox that are neither read nor archived. */
   unread_count: number;
+  /**
+   * The number of unread notifications in the inbox that have arrived after the watermark, which `PUT
+   * /api/v2/notifications/seen` moves.
+   */
+  unseen_count: number;
 }
 
 export interface MarkedRead {
@@ -356,6 +387,28 @@ export interface MarkedRead {
   marked: number;
   /** The number of notifications in the inbox that are neither read nor archived. */
   unread_count: number;
+  /**
+   * The number of unread notifications in the inbox that have arrived after the watermark, which `PUT
+   * /api/v2/notifications/seen` moves.
+   */
+  unseen_count: number;
+}
+
+export interface MarkedSeen {
+  /** A sentence that says what was done. */
+  message: string;
+  /**
+   * The watermark of the inbox: the position up to which the user has seen the notifications; 0 if the user has seen
+   * none.
+   */
+  seen_seq: number;
+  /** The number of notifications in the inbox that are neither read nor archived. */
+  unread_count: number;
+  /**
+   * The number of unread notifications in the inbox that have arrived after the watermark, which `PUT
+   * /api/v2/notifications/seen` moves.
+   */
+  unseen_count: number;
 }
 
 export interface NotificationList {
@@ -424,5 +477,17 @@ export interface TypeOut {
 export interface UnreadCount {
   /** The number of notifications in the inbox that are neither read nor archived. */
   unread_count: number;
+  /**
+   * The number of unread notifications in the inbox that have arrived after the watermark, which `PUT
+   * /api/v2/notifications/seen` moves.
+   */
+  unseen_count: number;
   by_type?: { [name: string]: number };
+}
+
+export interface WatermarkMoved {
+  stream: string;
+  seq: number;
+  changed: number;
+  unseen: number;
 }
