@@ -3,18 +3,22 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.e2e.conftest import StartServer
-from tests.support.clients import publish
-from tests.support.pages import IN_BROWSER_LOOP, Watch
-from tests.support.server import Server
+from tests.support.clients import publish, token
+from tests.support.pages import IN_BROWSER_LOOP, SOON, Watch
+from tests.support.server import SECRET, Server
 
 pytestmark = IN_BROWSER_LOOP
+
+CLIENTS_PAGE: Final = Path(__file__).parents[2] / "docs" / "clients.md"
 
 SCRIPT = """
   import { createHerald } from "/client/index.js";
@@ -97,6 +101,8 @@ async def test_a_page_survives_restarts_of_the_server_and_of_itself(
     await reaches(tab, "window.shown", ["four"])
     await reaches(tab, LISTED, ["before", "one", "two", "three", "four"])
 
+    await tab.evaluate("herald.inbox.markSeen()")
+    await reaches(tab, "herald.inbox.getSnapshot().unseen", 0)
     await tab.evaluate("herald.inbox.markAllRead()")
     await reaches(tab, "herald.inbox.getSnapshot().unread", 0)
     await tab.evaluate("herald.signOut()")
@@ -127,3 +133,20 @@ async def test_tabs_share_one_connection_and_another_one_takes_over(
 
     await third.evaluate("herald.signOut()")
     await reaches(second, "herald.state.state", "stopped")
+
+
+async def test_the_example_of_the_documentation_shows_the_inbox(start_server: StartServer, page: Page) -> None:
+    server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
+    example = CLIENTS_PAGE.read_text(encoding="utf-8").partition("```html\n")[2].partition("</script>")[0]
+    markup, _, script = example.replace("https://herald.example", server.url).partition('<script type="module">')
+
+    async def give_token(route: Route) -> None:
+        await route.fulfill(body=token("kim"))
+
+    await page.route("**/token", give_token)
+    await page.goto(f"{server.url}/health/live")
+    await page.evaluate("markup => (document.body.innerHTML = markup)", markup)
+    await page.add_script_tag(content=script, type="module")
+    publisher = token("publisher", scope="events:publish")
+    await publish(server, "risk-events", {"user_id": "kim", "message": "one"}, token=publisher)
+    await expect(page.get_by_role("listitem")).to_have_text(["Risk alert"], timeout=SOON)

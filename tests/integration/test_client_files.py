@@ -54,7 +54,9 @@ def test_the_client_is_at_most_30_kilobytes_as_it_is_served() -> None:
 
 
 def test_comments_are_left_out_and_lines_keep_their_numbers() -> None:
-    source = "/** One. */\nlet a = /** @type {any} */ (1);\n\t// Two.\n  /*\n   * Three.\n   */\nlet b = 'c'; // Four.\n"
+    source = (
+        "/** One. */\nlet a = /** @type {any} */ (1);\n\t// Two.\n  /*\n   * Three.\n   */\nlet b = 'c'; // Four.\n"
+    )
     kept = "\nlet a = /** @type {any} */ (1);\n\n\n\n\nlet b = 'c'; // Four.\n"
     assert without_comments(source) == kept
 
