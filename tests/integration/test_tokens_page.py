@@ -20,6 +20,7 @@ from adapters.jwt.settings import JwtSettings
 from adapters.jwt.verifier import Accepted, JwtVerifier
 from entrypoints.settings.loader import NAMES, load
 from tests.support.key_server import JwksServer, jwk, key_set
+from tests.support.service import free_port
 from tests.support.tokens import NOW, RSA_KEY, FakeTime
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tokens.md").read_text(encoding="utf-8")
@@ -119,6 +120,16 @@ def test_the_first_commands_print_what_the_page_shows(tmp_path: Path) -> None:
 def test_the_commands_for_a_key_pair(tmp_path: Path) -> None:
     output = executed(blocks("Your own key pair", "sh")[0], tmp_path)
     assert output.startswith("accepted\nuser:     ada\n")
+
+
+def test_the_commands_for_a_jwk_set(tmp_path: Path) -> None:
+    script = blocks("Your own key pair", "sh")[1].replace("8099", str(free_port()))
+    assert executed(script, tmp_path).startswith("accepted\nuser:     ada\n")
+    shown, made = (
+        json.loads(blocks("Your own key pair", "json")[0]),
+        json.loads((tmp_path / "fetched.json").read_text()),
+    )
+    assert [{**key, "x": ""} for key in made["keys"]] == [{**key, "x": ""} for key in shown["keys"]]
 
 
 async def test_the_function_for_a_backend(key_server: JwksServer) -> None:

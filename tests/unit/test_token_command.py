@@ -1,5 +1,8 @@
 """`herald token`: making tokens, and checking them."""
 
+import base64
+import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -11,6 +14,8 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from adapters.jwt.key_set import read_key_set
+from adapters.jwt.keys import KEY_ALGORITHMS
 from entrypoints.cli.main import main
 from entrypoints.settings.loader import NAMES
 from tests.support.tokens import EC_KEYS, ED_KEY, OTHER_RSA_KEY, RSA_KEY, SECRET, pem, private_pem
@@ -266,3 +271,47 @@ class TestChecking:
         result = herald("--check", "x", **environ)
         assert result.exit_code == 2
         assert says in result.stderr
+
+
+class TestKeySet:
+    @pytest.mark.parametrize("algorithm", KEYS)
+    def test_the_set_has_the_public_key_and_verifies_its_tokens(self, tmp_path: Path, algorithm: str) -> None:
+        file = file_with(tmp_path, private_pem(KEYS[algorithm]))
+        printed = made("--jwks", "--key", file)
+        (jwk,) = json.loads(printed)["keys"]
+        assert set(jwk) <= {"kty", "crv", "n", "e", "x", "y", "kid", "use"}
+        (key,) = read_key_set(printed.encode(), KEY_ALGORITHMS)
+        assert key.kid == jwk["kid"]
+        token = made("ada", "--key", file, "--kid", jwk["kid"])
+        assert jwt.decode(token, key.material, [algorithm])["sub"] == "ada"
+
+    def test_the_id_is_given_or_the_thumbprint(self, tmp_path: Path) -> None:
+        file = file_with(tmp_path, private_pem(RSA_KEY))
+        assert json.loads(made("--jwks", "--key", file, "--kid", "k"))["keys"][0]["kid"] == "k"
+        members = jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True)
+        text = f'{{"e":"{members["e"]}","kty":"RSA","n":"{members["n"]}"}}'
+        thumbprint = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        assert json.loads(made("--jwks", "--key", file))["keys"][0]["kid"] == thumbprint
+
+    def test_several_keys_are_in_one_set(self, tmp_path: Path) -> None:
+        (public := tmp_path / "public.pem").write_text(pem(ED_KEY))
+        private = file_with(tmp_path, private_pem(RSA_KEY))
+        printed = json.loads(made("--jwks", "--key", private, "--key", str(public)))
+        assert [key["kty"] for key in printed["keys"]] == ["RSA", "OKP"]
+        refused = herald("--jwks", "--key", private, "--key", private, "--kid", "k")
+        assert (refused.exit_code, "--kid is the id of one key" in refused.stderr) == (2, True)
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "words"),
+        [
+            (["--jwks"], 2, "with --key"),
+            (["--jwks", "ada"], 2, "takes no other options"),
+            (["--jwks", "--check"], 2, "takes no other options"),
+            (["ada", "--key", "a", "--key", "b"], 2, "give --key once"),
+            (["--jwks", "--key", "/dev/null"], 1, "is not in PEM"),
+        ],
+    )
+    def test_what_is_refused(self, arguments: list[str], code: int, words: str) -> None:
+        result = herald(*arguments)
+        assert (result.exit_code, result.stdout) == (code, "")
+        assert words in result.stderr

@@ -16,6 +16,11 @@ from domain.user_ids import as_user
 # The claims that `make_claims` computes: they can't be given as additional claims.
 _COMPUTED: Final = ("scope", "iat", "exp")
 
+NOT_ACCEPTED: Final = (
+    "The key is of a kind that is not accepted: RSA of at least 2048 bits, EC on P-256, P-384 or P-521, Ed25519 and"
+    " Ed448 are."
+)
+
 
 class SigningKey(msgspec.Struct, frozen=True):
     """A key that signs tokens by one algorithm. `kid` is written into the header of the tokens, unless it is None."""
@@ -47,17 +52,15 @@ def configured_secret(settings: JwtSettings, kid: str | None) -> SigningKey:
 def private_key(pem: bytes, settings: JwtSettings, kid: str | None) -> SigningKey:
     """Returns a private key in PEM as a key that signs tokens. Raises ValueError if it is not one, is encrypted, or is
     of a kind that Herald accepts no tokens of."""
-    if b"PRIVATE KEY" not in pem:
-        raise ValueError("The key is not a private key in PEM (-----BEGIN PRIVATE KEY-----).")
-    material = _load(pem)
-    public = material.public_key()
-    algorithms = algorithms_of(public) if isinstance(public, PublicKey) else ()
-    if not algorithms:
-        raise ValueError(
-            "The key is of a kind that is not accepted: RSA of at least 2048 bits, EC on P-256, P-384 or P-521, Ed25519"
-            " and Ed448 are."
-        )
-    return SigningKey(material, _algorithm(algorithms, settings), kid)
+    return SigningKey(_load(pem), _algorithm(algorithms_of(public_part(pem)), settings), kid)
+
+
+def public_part(pem: bytes) -> PublicKey:
+    """Returns the public key of a private key in PEM. Raises ValueError like `private_key`."""
+    public = _load(pem).public_key()
+    if not isinstance(public, PublicKey) or not algorithms_of(public):
+        raise ValueError(NOT_ACCEPTED)
+    return public
 
 
 def make_claims(
@@ -86,6 +89,8 @@ def make_claims(
 
 
 def _load(pem: bytes) -> PrivateKeyTypes:
+    if b"PRIVATE KEY" not in pem:
+        raise ValueError("The key is not a private key in PEM (-----BEGIN PRIVATE KEY-----).")
     try:
         return load_pem_private_key(pem, password=None)
     except TypeError:

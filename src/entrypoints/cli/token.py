@@ -22,7 +22,7 @@ _CLAIM: Final = re.compile(r"(?P<name>[^=]+?)(?P<json>:?)=(?P<value>.*)", re.DOT
 
 
 @click.command(short_help="Make a token, or say why one is refused.")
-@click.argument("text", metavar="SUB | --check [TOKEN]", required=False)
+@click.argument("text", metavar="SUB | --check [TOKEN] | --jwks", required=False)
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="A scope of the new token. May be repeated.")
 @click.option(
     "--minutes",
@@ -40,11 +40,14 @@ _CLAIM: Final = re.compile(r"(?P<name>[^=]+?)(?P<json>:?)=(?P<value>.*)", re.DOT
 )
 @click.option(
     "--key",
+    "keys",
+    multiple=True,
     metavar="FILE",
-    help="Sign with the private key in this PEM file instead of HERALD_JWT_SECRET.",
+    help="Sign with the private key in this PEM file instead of HERALD_JWT_SECRET. May be repeated with --jwks.",
 )
-@click.option("--kid", help="The id of the key, for the header of the new token.")
+@click.option("--kid", help="The id of the key, for the header of the new token, or for the JWK set.")
 @click.option("--check", is_flag=True, help="Check a token instead of making one.")
+@click.option("--jwks", is_flag=True, help="Print the JWK set of the keys instead of a token.")
 @click.pass_context
 def token(
     context: click.Context,
@@ -52,11 +55,13 @@ def token(
     scopes: tuple[str, ...],
     minutes: int,
     claims: tuple[str, ...],
-    key: str | None,
+    keys: tuple[str, ...],
     kid: str | None,
     check: bool,
+    jwks: bool,
 ) -> None:
-    """Print a token for the user SUB; or with --check, say who the caller with a token is, or why it is refused.
+    """Print a token for the user SUB; or with --check, say who the caller with a token is, or why it is refused; or
+    with --jwks, print your public keys.
 
     The token has the configured issuer and audience, and is signed with HERALD_JWT_SECRET or with --key. With
     HERALD_JWT_SECRET or HERALD_JWT_PUBLIC_KEY, it is printed only if `herald serve` with the same settings would accept
@@ -66,12 +71,24 @@ def token(
     machine. It decides as `herald serve` does, but does not know whether the user has signed out. Exit codes: 0
     accepted, 1 refused, 2 invalid settings, 3 the issuer's keys are unavailable.
 
+    --jwks prints the public keys of the files --key as a JWK set, for HERALD_JWT_JWKS_URL. The id of a key is --kid, or
+    else a hash of the key. Private keys are not printed.
+
     \b
     Examples:
       export HERALD_TOKEN=$(herald token publisher --scope events:publish)
       herald token ada --key private.pem --kid 2026-11 --claim 'groups:=["staff"]'
       echo "$HERALD_TOKEN" | herald token --check
+      herald token --jwks --key private.pem --kid 2026-11 > jwks.json
     """
+    if jwks:
+        if text is not None or scopes or claims or check or _given(context, "minutes"):
+            raise click.UsageError("--jwks takes no other options than --key and --kid.")
+        _print_key_set(keys, kid)
+        return
+    if len(keys) > 1:
+        raise click.UsageError("A token is signed with one key: give --key once.")
+    key = keys[0] if keys else None
     settings = read(os.environ, "serve", {})
     if check:
         if scopes or claims or key or kid or _given(context, "minutes"):
@@ -112,6 +129,20 @@ def _make(
             err=True,
         )
     click.echo(made)
+
+
+def _print_key_set(keys: tuple[str, ...], kid: str | None) -> None:
+    # Imported here, because importing cryptography takes a while and other commands do not need it.
+    from adapters.jwt.published_keys import make_key_set
+
+    if not keys:
+        raise click.UsageError("Name the PEM file of a private or public key with --key.")
+    if kid is not None and len(keys) > 1:
+        raise click.UsageError("--kid is the id of one key: without it, each key has an id of its own.")
+    try:
+        click.echo(make_key_set([content(key) for key in keys], kid))
+    except ValueError as error:
+        raise click.ClickException(visible(str(error))) from None
 
 
 def _check_made(made: str, settings: Settings) -> None:
