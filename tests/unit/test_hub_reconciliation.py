@@ -1,6 +1,7 @@
 """Entries lost by the backplane reach the sessions from the store."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from adapters.memory.backplane import Bus
 from adapters.memory.inboxes import MemoryInboxes
 from application.hub.stream_buffer import StreamBuffer
 from application.ports.backplane import Listener
-from application.ports.store import StreamPage
+from application.ports.store import Moved, StoreUnavailable, StreamPage
 from domain.notifications import NotificationFilter
 from domain.positions import Cursor, Head, tag_of
 from domain.protocol.entry_kinds import View
+from domain.streams import StreamName
 from tests.support.backplanes import MutedBackplane
 from tests.support.core import (
     IMPATIENT,
@@ -168,25 +170,68 @@ async def test_following_an_empty_stream_wakes_no_other_session(node: Node) -> N
     assert follower.woken == 1
 
 
-async def test_every_stream_is_compared_in_time_while_others_are_removed() -> None:
-    node = await Node(backplane=MutedBackplane(Bus())).start()
-    per_sweep = IMPATIENT.comparison_sweeps - 1
-    early = [await node.open(f"early-{number}", endpoint=PLAIN_ALL) for number in range(per_sweep * 20)]
-    readers = [
-        Reader(node, await node.open(f"u{number}", protocol=True)) for number in range(IMPATIENT.comparison_sweeps)
-    ]
-    for session in early:
-        node.hub.remove(session)
-    # Each sweep removes four of the streams before theirs.
-    for number in range(len(early)):
-        node.hub.streams._buffers[f"inbox:early-{number}"].idle_sweeps = (
-            IMPATIENT.buffers.forget_after_sweeps - number // per_sweep
-        )
+class StoreWithMoves(FaultyStore):
+    """A store that knows which streams have changed: those that the test names."""
+
+    moves: frozenset[str] | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.marks: list[str | None] = []
+        self.compared: list[str] = []
+
+    async def moved(self, since: str | None) -> Moved:
+        self.marks.append(since)
+        return Moved(self.moves, f"mark-{len(self.marks)}")
+
+    async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
+        names = list(streams)
+        self.compared += names
+        return await super().heads(names)
+
+
+async def test_only_streams_that_have_changed_are_compared() -> None:
+    store = StoreWithMoves()
+    node = await Node(store, MutedBackplane(Bus())).start()
+    readers = [Reader(node, await node.open(user, protocol=True)) for user in ("ada", "bob")]
     node.backplane.muted = True
-    await node.send(*(node.direct(f"u{number}", "x") for number in range(IMPATIENT.comparison_sweeps)))
-    await node.sweep(2 * IMPATIENT.comparison_sweeps)
+    await node.send(node.direct("ada", "a"), node.direct("bob", "b"))
+    store.moves = frozenset({"inbox:ada", "inbox:of-another-node", "feed:of-another-node"})
+    store.compared.clear()
+    await node.sweep(IMPATIENT.comparison_sweeps + 1)
     await settle()
-    assert [reader.texts for reader in readers] == [["x"]] * IMPATIENT.comparison_sweeps
+    assert store.compared == ["inbox:ada"]
+    assert [reader.texts for reader in readers] == [["a"], []]
+    assert store.marks == [None]
+    await node.sweep(IMPATIENT.comparison_sweeps)
+    assert store.marks == [None, "mark-1"]
+
+
+async def test_a_sign_out_of_a_user_without_an_inbox_stream_is_found() -> None:
+    store = StoreWithMoves()
+    node = await Node(store, MutedBackplane(Bus())).start()
+    session = await node.open("ada", endpoint=PLAIN_ALL, identity=node.me("ada"))
+    node.backplane.muted = True
+    await node.send(message("bye", {"user_id": "ada"}, "s"))
+    store.moves = frozenset({"inbox:ada"})
+    await node.sweep(IMPATIENT.comparison_sweeps)
+    assert session.close_reason is not None
+
+
+async def test_a_comparison_that_fails_is_repeated_from_the_same_mark() -> None:
+    store = StoreWithMoves()
+    node = await Node(store, MutedBackplane(Bus())).start()
+    reader = Reader(node, await node.open("ada", protocol=True))
+    node.backplane.muted = True
+    await node.send(node.direct("ada", "a"))
+    store.moves = frozenset({"inbox:ada"})
+    await node.sweep(IMPATIENT.comparison_sweeps - 1)
+    store.away = 1
+    with pytest.raises(StoreUnavailable):
+        await node.sweep()
+    await node.sweep(2)
+    await settle()
+    assert (store.marks, reader.texts) == ([None, None], ["a"])
 
 
 async def test_an_unavailable_store_delays_entries_and_loses_none(node: Node) -> None:

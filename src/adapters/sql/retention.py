@@ -11,6 +11,7 @@ from adapters.sql.database import Database
 from adapters.sql.delivery_rows import PENDING, WAITING
 from adapters.sql.queries import attempts, broadcasts, deliveries, feeds, inboxes, letters, notifications
 from adapters.sql.state_columns import in_state, seen_unread
+from adapters.sql.stream_moves import StreamMoves
 from application.ports.retention import Keep, Keeping, Pruned
 from domain.notification_state import UNREAD
 
@@ -39,8 +40,10 @@ class SqlRetention:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._moves = StreamMoves(database)
 
     async def prune(self, keeping: Keeping, now: datetime, limit: int = 500) -> Pruned:
+        await self._moves.prune()
         return Pruned(
             await self._prune(_INBOXES, keeping.inbox, now, limit),
             await self._prune(_FEEDS, keeping.feed, now, limit),

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+import adapters.sql.stream_move_triggers
 import adapters.sql.triggers  # noqa: F401 - they belong to the tables
 from adapters.sql.database import Database
 from adapters.sql.errors import translated

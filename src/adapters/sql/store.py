@@ -17,11 +17,12 @@ from adapters.sql.dialects.selection import delivery_writing_for, writing_for
 from adapters.sql.queries import Queries, inboxes
 from adapters.sql.recording import AlreadyStored, MissingCounters, Recording
 from adapters.sql.store_requests import StoreRequests
+from adapters.sql.stream_moves import StreamMoves
 from adapters.sql.stream_pages import Pages
 from adapters.sql.stream_row_mappings import BROADCAST, FEED_HEAD, INBOX_HEAD, NOTIFICATION, Broadcast
 from adapters.sql.tables import StateRow
 from application.ports.clock import IdFactory
-from application.ports.store import Recorded, StoreUnavailable, StreamPage
+from application.ports.store import Moved, Recorded, StoreUnavailable, StreamPage
 from domain.notifications import Notification
 from domain.plans import Plan
 from domain.positions import Head
@@ -54,6 +55,7 @@ class SqlStore:
         self._changes = pages(queries.changes, INBOX_HEAD, NOTIFICATION, _current, _changed)
         self._broadcasts = pages(queries.broadcasts, FEED_HEAD, BROADCAST, _broadcast, _seq)
         self._heads = StoreRequests(self._query_heads, slots, max_batch=MAX_BATCH_SIZE)
+        self._moves = StreamMoves(database)
         self._epochs = StoreRequests(self._query_epoch, slots, max_batch=MAX_BATCH_SIZE)
         self._epoch: str | None = None
 
@@ -88,6 +90,9 @@ class SqlStore:
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
         names = tuple(streams)
         return await self._heads(names) if names else {}
+
+    async def moved(self, since: str | None) -> Moved:
+        return await self._moves.since(since)
 
     async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         pages = self._arrivals if is_inbox(stream) else self._broadcasts

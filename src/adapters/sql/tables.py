@@ -6,18 +6,20 @@ lengths. If a text is too long for an index nevertheless, the database refuses i
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from advanced_alchemy.base import CommonTableAttributes
 from advanced_alchemy.types import GUID, DateTimeUTC, JsonB
 from sqlalchemy import (
     BigInteger,
+    Column,
     ForeignKey,
     Index,
     LargeBinary,
     MetaData,
     String,
+    Table,
     Text,
     UniqueConstraint,
     false,
@@ -350,3 +352,17 @@ class BindingRow(Base):
     node: Mapped[str] = mapped_column(primary_key=True)
     is_wanted: Mapped[bool]
     wanted_at: Mapped[datetime]
+
+
+# Which streams have changed: one row for each statement that has inserted or updated rows of `inboxes` or `feeds`.
+# Triggers insert these rows (see `stream_move_triggers`), so the changes of nodes of the previous version of Herald are
+# recorded, too. On SQLite, there are no such triggers and the table stays empty. `transaction_id` is the transaction of
+# the statement, `streams` a JSON array of names of streams, and `at` the time at which the transaction began, by the
+# clock of the database.
+STREAM_MOVES: Final = Table(
+    "stream_moves",
+    Base.metadata,
+    Column("transaction_id", BigInteger(), nullable=False, index=True),
+    Column("streams", Text(), nullable=False),
+    Column("at", DateTimeUTC(timezone=True), nullable=False),
+)

@@ -32,6 +32,9 @@ class ConnectedUsers:
     def __iter__(self) -> Iterator[str]:
         return iter(self._sessions)
 
+    def __contains__(self, user: str) -> bool:
+        return user in self._sessions
+
     def sessions(self, user: str) -> list[Session]:
         return list(self._sessions.get(user, ()))
 

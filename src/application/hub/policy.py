@@ -66,10 +66,10 @@ class HubPolicy(Section, frozen=True):
     # Maximum number of sessions or streams handled without a pause: other tasks wait 1 to 2 ms for them.
     max_batch: int = 500
 
-    # Within this many sweeps, every stream is compared with the store once.
+    # The number of sweeps between two comparisons of the followed streams with the store.
     comparison_sweeps: int = 5
-    # After an outage of the backplane, this many sweeps compare all streams: another node may reconnect 2 s later.
-    full_comparisons_after_outage: int = 5
+    # After an outage of the backplane, this many sweeps compare the streams: another node may reconnect 2 s later.
+    comparisons_after_outage: int = 5
     # Sweeps between two reports of all users to the other nodes, where a report expires after 24 h.
     full_report_sweeps: int = 6 * 3600
 

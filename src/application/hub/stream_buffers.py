@@ -2,7 +2,7 @@
 with the store."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from application.counters import Counters
@@ -126,9 +126,12 @@ class Streams:
                 self._weight -= buffer.restart_after(buffer.head)
             buffer.wake()
 
-    def names(self, choose: Callable[[StreamName], bool]) -> list[StreamName]:
-        """Returns the names of the streams with a buffer for which `choose` returns True."""
-        return [name for name in self._buffers if choose(name)]
+    def __iter__(self) -> Iterator[StreamName]:
+        """Returns the names of the streams that have a buffer."""
+        return iter(self._buffers)
+
+    def __contains__(self, name: StreamName) -> bool:
+        return name in self._buffers
 
     def compare(self, heads: Mapping[StreamName, Head]) -> None:
         """Records these heads, just read from the store, in the buffers of their streams. If the head of a buffer is

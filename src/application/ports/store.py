@@ -74,6 +74,16 @@ class StreamPage(msgspec.Struct, frozen=True):
         return (*self.entries[:index], self.seen, *self.entries[index:])
 
 
+class Moved(msgspec.Struct, frozen=True):
+    """The result of Store.moved. `streams` has the names of all streams whose head, or whose user's latest sign-out,
+    has changed between the two marks, and perhaps of others. It is None if the store does not know: because there was
+    no mark yet, because the mark is too old, or because this store keeps no such record. `mark` is the mark to pass to
+    the next call."""
+
+    streams: frozenset[StreamName] | None
+    mark: str | None
+
+
 class Store(Protocol):
     """Stores the results of events, assigns positions to entries, and reads streams.
 
@@ -103,6 +113,10 @@ class Store(Protocol):
 
     async def heads(self, streams: Iterable[StreamName]) -> dict[StreamName, Head]:
         """Returns the heads of the streams, keyed by stream, all read at the same moment."""
+
+    async def moved(self, since: str | None) -> Moved:
+        """Returns which streams have changed since the mark `since`, which an earlier call has returned; None at the
+        first call."""
 
     async def arrivals(self, stream: StreamName, after: int, limit: int) -> StreamPage:
         """Returns at most `limit` entries that arrived after the position `after` (with a greater `seq`), in the order
