@@ -16,6 +16,7 @@ from benchmarks import (
     inbox,
     kafka,
     mail,
+    many,
     memory,
     nodes,
     planning,
@@ -61,6 +62,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "reload": reload.latency,
     "sockets": sockets.listeners,
     "unfinished": sockets.unfinished,
+    "many": many.sessions,
 }
 
 # Benchmarks whose services may not be installed.
@@ -70,7 +72,7 @@ NEED_KAFKA: Final = (
 )
 NEED_RABBITMQ: Final = ("rabbitmq-ingest",)
 NEED_REDIS: Final = (
-    *("two-nodes", "across-nodes", "unfollowed", "move", "cost-idle", "beside-idle"),
+    *("two-nodes", "across-nodes", "unfollowed", "move", "cost-idle", "beside-idle", "many"),
     *("cost-broadcast", "cost-notification", "cost-ingest", "cost-feeds"),
 )
 

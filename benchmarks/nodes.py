@@ -8,14 +8,14 @@ import asyncio
 import json
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.clients import ClientGroup, PlainSocket, client_group
 from benchmarks.postgres import Postgres, postgres
-from benchmarks.servers import READY, Server, herald, processor_time
+from benchmarks.servers import READY, Server, Serving, herald, processor_time
 from tests.support.redis import RealRedis, missing
 
 __all__ = [
@@ -85,16 +85,23 @@ def services() -> Iterator[Services]:
 
 @asynccontextmanager
 async def running_deployment(
-    shared: Services, count: int, *, joined: bool = True, ready: str = READY, **environment: str
+    shared: Services,
+    count: int,
+    *,
+    joined: bool = True,
+    ready: str = READY,
+    serving: Callable[..., Serving] = herald,
+    **environment: str,
 ) -> AsyncIterator[Deployment]:
-    """Starts `count` nodes with a new database. With `joined`, they are connected by Redis."""
+    """Starts `count` nodes with a new database. With `joined`, they are connected by Redis.
+    `serving` starts a node: `herald`, or `second_listener` for one with a second listener."""
     url = shared.database.create()
     settings: Mapping[str, str] = {"DATABASE_URL": url, "HERALD_REDIS_PREFIX": uuid.uuid4().hex} | environment
     if joined:
         settings |= {"REDIS_URL": shared.redis.url}
     try:
         async with AsyncExitStack() as stack:
-            nodes = [await stack.enter_async_context(herald(ready=ready, **settings)) for _ in range(count)]
+            nodes = [await stack.enter_async_context(serving(ready=ready, **settings)) for _ in range(count)]
             yield Deployment(tuple(nodes), shared, url)
     finally:
         shared.database.drop(url)
