@@ -2,6 +2,7 @@
 
     python scripts/kafka.py install            fetches Kafka's jars with Maven into .cache/kafka/libs
     python scripts/kafka.py run [--port 9092]  runs a broker on loopback in the foreground, with its data in var/kafka
+                                [--partitions 4]
 
 Uses only the standard library, so that it runs before any package is installed.
 """
@@ -49,12 +50,14 @@ def missing() -> str | None:
 class Node:
     """Broker and controller in one process, on loopback. The data in `directory` outlives the process."""
 
-    def __init__(self, directory: Path, port: int, controller_port: int, *, create_topics: bool) -> None:
+    def __init__(
+        self, directory: Path, port: int, controller_port: int, *, create_topics: bool, partitions: int = 1
+    ) -> None:
         self.servers = f"127.0.0.1:{port}"
         self._properties = directory / "server.properties"
         self._data = directory / "data"
         directory.mkdir(parents=True, exist_ok=True)
-        self._properties.write_text(self._settings(port, controller_port, create_topics))
+        self._properties.write_text(self._settings(port, controller_port, create_topics, partitions))
 
     def format(self) -> None:
         """Formats the storage, unless it is formatted already."""
@@ -77,7 +80,7 @@ class Node:
         # The serial garbage collector and the first compiler tier only: a fast start matters more than throughput here.
         return ["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{libs()}/*"]
 
-    def _settings(self, port: int, controller_port: int, create_topics: bool) -> str:
+    def _settings(self, port: int, controller_port: int, create_topics: bool, partitions: int) -> str:
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
@@ -87,6 +90,7 @@ class Node:
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
             "log.dirs": self._data,
             "auto.create.topics.enable": str(create_topics).lower(),
+            "num.partitions": partitions,
             # Sized for one node with a small heap.
             "offsets.topic.replication.factor": 1,
             "offsets.topic.num.partitions": 4,
@@ -124,11 +128,12 @@ def install() -> None:
     print(f"Kafka {VERSION} is in {libs()}")
 
 
-def run(port: int) -> None:
-    """Replaces this process by a broker that creates topics on first use; Ctrl-C ends it."""
+def run(port: int, partitions: int) -> None:
+    """Replaces this process by a broker that creates topics on first use, with this number of partitions. Ctrl-C ends
+    it."""
     if reason := missing():
         sys.exit(f"Kafka cannot run: {reason}")
-    node = Node(ROOT / "var" / "kafka", port, port + 1, create_topics=True)
+    node = Node(ROOT / "var" / "kafka", port, port + 1, create_topics=True, partitions=partitions)
     node.format()
     print(f"Kafka {VERSION} on {node.servers}; Ctrl-C ends it. For Herald: KAFKA_BROKERS={node.servers}", flush=True)
     command = node.command()
@@ -141,11 +146,14 @@ def main() -> None:
     commands.add_parser("install", help="fetch Kafka's jars with Maven into .cache/kafka/libs")
     running = commands.add_parser("run", help="run a broker in the foreground, with its data in var/kafka")
     running.add_argument("--port", type=int, default=9092, help="the next port is the controller's (default: 9092)")
+    running.add_argument(
+        "--partitions", type=int, default=1, help="of topics that are created on first use (default: 1)"
+    )
     options = parser.parse_args()
     if options.command == "install":
         install()
     else:
-        run(options.port)
+        run(options.port, options.partitions)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from websockets.sync.client import connect
 
-from tests.support.pages_of_commands import Commands, Shell, commands
+from tests.support.pages_of_commands import REPEAT, Commands, Shell, commands
 from tests.support.server import Server
 
 ROOT: Final = Path(__file__).parents[2]
@@ -49,18 +49,18 @@ def test_a_client_receives_what_the_next_command_publishes(
             assert socket.recv(timeout=20)
         return
     shell.follow(command(f"{client} > stream.txt &"))
-    shell.follow(command("grep connection stream.txt", "…\n", "repeat"))
+    shell.follow(command("grep connection stream.txt", "…\n", REPEAT))
     shell.follow(command(publish))
-    shell.follow(command("grep LowStockWarning stream.txt", "…\n", "repeat"))
+    shell.follow(command("grep LowStockWarning stream.txt", "…\n", REPEAT))
 
 
 def test_the_listener_and_the_inbox(shell: Shell) -> None:
     # The notification that the inbox shows: the tests of a module may be divided between processes.
     shell.follow(command(PUBLISH_TO_GROUP))
     shell.follow(command(f"{LISTEN.text.strip()} > listen.txt 2> listen.log &"))
-    shell.follow(command("cat listen.log", "connected to …\n", "repeat"))
+    shell.follow(command("cat listen.log", "connected to …\n", REPEAT))
     shell.follow(command(PROFILES[1][-1]))
-    shell.follow(command("cat listen.txt", '{"kind":"notification",…"severity":"high"…}\n', "repeat"))
+    shell.follow(command("cat listen.txt", '{"kind":"notification",…"severity":"high"…}\n', REPEAT))
     read, mark = INBOX.text.strip().splitlines()
     shell.follow(command(read, '{…"title":…}\n'))
     shell.follow(command(mark))

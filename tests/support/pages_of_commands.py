@@ -3,7 +3,8 @@
 A fenced block `sh` has commands. A block `text` below it has their output, in which `…` stands for any text within a
 line, and a line with only `…` for any lines. A comment before a block says how it is run:
 
-- `<!-- repeat -->`: again until the output is as the page says, as a reader does who waits for something to arrive;
+- `<!-- repeat until it prints this -->`: again until the output is as the page says, as a reader does who waits for
+  something to arrive;
 - `<!-- docker -->`: not at all, because there is no Docker where tests run; the commands are only parsed;
 - `<!-- not run: reason -->`: not at all.
 """
@@ -22,6 +23,7 @@ BLOCK: Final = re.compile(
     r"(?:^<!-- (?P<marker>.+?) -->\n)?^```sh\n(?P<commands>.*?)^```\n(?:\n```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
+REPEAT: Final = "repeat until it prints this"
 PATIENCE: Final = 60.0
 
 
@@ -36,7 +38,7 @@ class Commands:
 
     @property
     def is_run(self) -> bool:
-        return self.marker in ("", "repeat")
+        return self.marker in ("", REPEAT)
 
     def printed(self, output: str) -> bool:
         """Whether the output is what the page says. A terminal shows no carriage returns."""
@@ -119,7 +121,7 @@ class Shell:
             if code == 0 and block.printed(printed):
                 self._failed = False
                 return
-            waits = block.marker == "repeat" and time.monotonic() < deadline
+            waits = block.marker == REPEAT and time.monotonic() < deadline
             assert waits, (
                 f"line {block.line}: exit code {code}\n{block.text}\nprinted:\n{printed}\nnot:\n{block.output}"
             )
