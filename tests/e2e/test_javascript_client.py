@@ -135,6 +135,49 @@ async def test_tabs_share_one_connection_and_another_one_takes_over(
     await reaches(second, "herald.state.state", "stopped")
 
 
+async def test_no_tab_misses_anything_while_the_leader_hangs_crashes_or_is_offline(
+    dev_server: Server, context: BrowserContext
+) -> None:
+    tabs = [await open_tab(context, dev_server, "cleo") for _ in range(3)]
+    sent: list[str] = []
+
+    async def notify_more() -> None:
+        for _ in range(5):
+            messages = [f"m{len(sent) + number}" for number in range(20)]
+            sent.extend(messages)
+            await notify(dev_server, "cleo", *messages)
+
+    await tabs[1].bring_to_front()
+    hanging = asyncio.create_task(tabs[0].evaluate("const end = Date.now() + 4000; while (Date.now() < end);"))
+    await notify_more()
+    # Asked each second; the second question that is not answered within 0.4 s ends the wait.
+    for tab in tabs[1:]:
+        await reaches(tab, "shown.length", len(sent), seconds=3.5)
+    await hanging
+    await notify_more()
+    for tab in tabs:
+        await reaches(tab, "shown", sent)
+
+    devtools = await context.new_cdp_session(tabs[1])
+    crash = asyncio.create_task(devtools.send("Page.crash"))
+    await notify_more()
+    left = [tabs[0], tabs[2]]
+    for tab in left:
+        await reaches(tab, "shown", sent, seconds=3)
+    crash.cancel()
+    await tabs[1].close()
+
+    await context.set_offline(True)
+    for tab in left:
+        await reaches(tab, "herald.state.state", "offline")
+    await notify_more()
+    await context.set_offline(False)
+    for tab in left:
+        await reaches(tab, "shown", sent)
+        assert await tab.evaluate("gaps") == []
+    assert await sessions(dev_server) == 1
+
+
 async def test_the_example_of_the_documentation_shows_the_inbox(start_server: StartServer, page: Page) -> None:
     server = start_server({"HERALD_AUTH": "jwt", "HERALD_JWT_SECRET": SECRET})
     example = CLIENTS_PAGE.read_text(encoding="utf-8").partition("```html\n")[2].partition("</script>")[0]

@@ -30,7 +30,7 @@ export class Emitter {
    * @param {Events[Name]} value
    */
   emit(event, value) {
-    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
+    for (const listener of this.#listeners.get(event) ?? []) {
       try {
         listener(value);
       } catch (error) {

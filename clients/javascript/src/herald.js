@@ -46,7 +46,7 @@ const isBrowser = 'document' in globalThis || 'WorkerGlobalScope' in globalThis;
 /** A client of Herald. It connects when it is created. */
 export class Herald {
   /** The state of the connection. @type {State} */
-  state = { state: 'connecting', reason: 'created' };
+  state = { state: 'connecting', reason: 'not started' };
   /** @type {Emitter<AllEvents>} */
   #events = new Emitter();
   /** What the parts of the client receive. @type {Emitter<{object: ServerObject}>} */

@@ -91,6 +91,17 @@ test('it resumes from what was received, and passes nothing on twice', async (t)
   assert.deepEqual(receiver.resumePoint, { cursor: 'c5', positions: { inbox: 8 } });
 });
 
+test('entries are missing only where others were received before', async (t) => {
+  const { received, sockets } = connected(t);
+  await sockets(1);
+  FakeSocket.last.open(hello({ gap: ['inbox'] }), notification(1));
+  FakeSocket.last.drop();
+  await sockets(2);
+  FakeSocket.last.open(hello({ gap: ['inbox'], epoch: 'other' }), notification(1));
+  assert.deepEqual(received.filter(({ kind }) => kind === 'hello').map(({ gap }) => gap), [[], ['inbox']]);
+  assert.deepEqual(messages(received), ['m1', 'm1']);
+});
+
 test('if the first frame came too late, the cursor goes into the address', async (t) => {
   const { received, sockets } = connected(t, { resume: { cursor: 'old', positions: { inbox: 3 } } });
   await sockets(1);

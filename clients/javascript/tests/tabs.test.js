@@ -19,6 +19,7 @@ function group(t) {
       lead: () => tab.log.push('lead'),
       follow: () => tab.log.push('follow'),
       received: (/** @type {any[]} */ objects) => tab.objects.push(...objects),
+      woken: () => tab.log.push('woken'),
       onState: (/** @type {any} */ state) => (tab.state = state),
       signedOut: () => tab.log.push('signed out'),
       present: () => ({ state: { state: 'live' }, summary: { kind: 'hello' } }),
@@ -34,8 +35,8 @@ test('the first tab leads, and the others receive what it receives', async (t) =
   const { open } = group(t);
   const [first, second, third] = [open(), open(), open()];
   await until(() => first.group.isLeader && second.state && third.state);
-  first.group.sendObjects([{ kind: 'notification', seq: 1 }]);
-  first.group.sendState({ state: 'waiting' });
+  first.group.send({ type: 'objects', objects: [{ kind: 'notification', seq: 1 }] });
+  first.group.send({ type: 'state', state: { state: 'waiting' } });
   await until(() => third.state.state === 'waiting' && second.state.state === 'waiting');
   for (const tab of [second, third]) assert.deepEqual(tab.objects.map((/** @type {any} */ { kind }) => kind), ['hello', 'notification']);
   assert.deepEqual([first.objects, first.log, second.log], [[], ['lead'], []]);
@@ -47,7 +48,7 @@ test('a leader that leaves is replaced by one other tab at once', async (t) => {
   await until(() => second.state && third.state);
   first.group.leave();
   await until(() => second.group.isLeader, 'the second leads', 1000);
-  second.group.sendObjects([{ kind: 'notification', seq: 2 }]);
+  second.group.send({ type: 'objects', objects: [{ kind: 'notification', seq: 2 }] });
   await until(() => third.objects.length === 2);
   assert.deepEqual([first.log, second.log, third.log], [['lead'], ['lead'], []]);
 });
@@ -73,10 +74,19 @@ test('a leader that was replaced gives way, and leads again later', async (t) =>
   assert.deepEqual(first.log, ['lead', 'follow', 'lead']);
 });
 
-test('a sign-out reaches all tabs', async (t) => {
+test('a page that may not use locks leads for itself', async (t) => {
+  t.mock.method(navigator.locks, 'request', () => Promise.reject(new DOMException('no origin', 'SecurityError')));
+  const { open } = group(t);
+  const tab = open();
+  await until(() => tab.group.isLeader);
+});
+
+test('a sign-out reaches all tabs, and a wish to connect the leader', async (t) => {
   const { open } = group(t);
   const tabs = [open(), open(), open()];
   await until(() => tabs[0].group.isLeader && tabs[2].state);
-  tabs[2].group.sendSignOut();
+  tabs[1].group.send({ type: 'wake' });
+  await until(() => tabs[0].log.includes('woken'));
+  tabs[2].group.send({ type: 'sign-out' });
   await until(() => tabs[0].log.includes('signed out') && tabs[1].log.includes('signed out'));
 });

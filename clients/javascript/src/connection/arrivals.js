@@ -23,12 +23,17 @@ export class Arrivals {
   isNew({ id, seq }) {
     if (seq <= this.#start || (this.#received.get(id) ?? 0) >= seq) return false;
     this.#received.set(id, seq);
-    if (this.#received.size <= MOST) return true;
-    const [oldest] = this.#received.entries();
-    if (oldest) {
-      this.#received.delete(oldest[0]);
-      this.#start = Math.max(this.#start, oldest[1]);
-    }
+    if (this.#received.size > MOST) this.#forget();
     return true;
+  }
+
+  /** Forget the earlier half: what arrived until then counts as known. */
+  #forget() {
+    let count = MOST / 2;
+    for (const [id, seq] of this.#received) {
+      this.#start = Math.max(this.#start, seq);
+      this.#received.delete(id);
+      if (--count === 0) return;
+    }
   }
 }

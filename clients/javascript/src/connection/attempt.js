@@ -80,7 +80,7 @@ export class Attempt {
     for (const object of objects) {
       const { kind } = object;
       if (kind === 'hello') {
-        if (this.#isLate(object)) return this.end({ reason: 'the server did not wait for the first frame', late: true });
+        if (this.#isLate(object)) return this.end({ reason: 'the first frame came too late', late: true });
         this.#start(object);
       } else if (kind === 'auth' || kind === 'error') this.#handlers.replied(object);
       else if (!this.isLive) return this.end({ reason: `${kind} before hello` });

@@ -1,5 +1,5 @@
 import { Attempt } from './attempt.js';
-import { backoff, waitAfter } from './backoff.js';
+import { waitAfter } from './backoff.js';
 import { SIGNED_OUT } from './close_codes.js';
 import { isOffline } from './page_events.js';
 import { NoToken } from './token.js';
@@ -40,6 +40,8 @@ const TIMING = {
   checkMs: 5_000,
   /** After a sleep: what was received meanwhile is read first. */
   graceMs: 2_000,
+  /** The shortest wait while the browser reports that there is no network: it may be mistaken. */
+  offlineMs: 15_000,
   /** Between two requests of polling. */
   pollMs: 5_000,
   /** Until better transports are tried: at first, and after they have failed. */
@@ -225,10 +227,11 @@ export class Connection {
     this.#close();
     this.#failures += 1;
     this.#isAskedToWait = end.wait !== undefined;
-    const ms = waitAfter(end, this.#failures);
+    const state = isOffline() ? 'offline' : 'waiting';
+    const ms = Math.max(state === 'offline' ? this.#timing.offlineMs : 0, waitAfter(end, this.#failures));
     const { reason, code } = end;
-    this.#setState({ state: isOffline() ? 'offline' : 'waiting', reason, code, retryAt: Date.now() + ms });
-    this.#waitTimer = setTimeout(() => void this.#connect(), isOffline() ? Math.max(ms, backoff(99, () => 1)) : ms);
+    this.#setState({ state, reason, code, retryAt: Date.now() + ms });
+    this.#waitTimer = setTimeout(() => void this.#connect(), ms);
   }
 
   /**

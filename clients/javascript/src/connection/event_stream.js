@@ -23,36 +23,28 @@ export const openEventStream = byFetch(async (request, received, signal) => {
   }
   const reader = /** @type {ReadableStream} */ (response.body).getReader();
   const decoder = new TextDecoder();
-  for (let text = ''; ; ) {
+  let [text, data, id, cursor] = ['', '', '', ''];
+  for (;;) {
     const { done, value } = await reader.read();
-    if (done || signal.aborted) return { reason: 'the connection broke' };
-    const blocks = (text + decoder.decode(value, { stream: true })).replaceAll('\r\n', '\n').split('\n\n');
-    text = blocks.pop() ?? '';
-    const objects = objectsOf(blocks);
-    const bye = objects.at(-1)?.kind === 'bye' ? objects.pop() : null;
-    if (objects.length) received(objects);
-    if (bye) return afterClose(bye.code, bye.reason, bye.reconnect_in);
+    if (done) return { reason: 'the connection broke' };
+    const lines = (text + decoder.decode(value, { stream: true })).split(/\r?\n/);
+    text = lines.pop() ?? '';
+    /** @type {ServerObject[]} */
+    const objects = [];
+    for (const line of lines) {
+      if (line.startsWith('data:')) data += line.slice(5);
+      else if (line.startsWith('id:')) id = line.slice(3).trim();
+      else if (!line && data) {
+        objects.push(JSON.parse(data));
+        [data, cursor] = ['', id];
+      }
+    }
+    const last = objects.at(-1);
+    if (last?.kind === 'bye') {
+      received(objects.slice(0, -1));
+      return afterClose(last.code, last.reason, last.reconnect_in);
+    }
+    // The id of an event is the cursor after it.
+    if (last) received(last.kind === 'hello' ? objects : [...objects, { kind: 'heartbeat', cursor }]);
   }
 });
-
-/**
- * The objects of some events. The id of an event is the cursor after it: a heartbeat with the last one is appended.
- * @param {string[]} blocks
- * @returns {ServerObject[]}
- */
-function objectsOf(blocks) {
-  /** @type {ServerObject[]} */
-  const objects = [];
-  let cursor;
-  for (const block of blocks) {
-    const data = [];
-    for (const line of block.split('\n')) {
-      if (line.startsWith('data:')) data.push(line.slice(5));
-      else if (line.startsWith('id:')) cursor = line.slice(3).trim();
-    }
-    if (data.length) objects.push(JSON.parse(data.join('\n')));
-  }
-  const kind = objects.at(-1)?.kind;
-  if (cursor && kind && kind !== 'hello' && kind !== 'bye') objects.push({ kind: 'heartbeat', cursor });
-  return objects;
-}

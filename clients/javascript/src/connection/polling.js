@@ -20,7 +20,7 @@ export const openPolling = byFetch(async ({ rest, resume, types, pollMs }, recei
     if (isFirst || meta.gap) objects.unshift(helloOf(meta, since !== null && !meta.gap));
     received([...objects, { kind: 'heartbeat', cursor: meta.cursor }]);
     since = meta.cursor;
-    if (!meta.more) await pause(pollMs * (0.75 + Math.random() / 2), signal);
+    if (!meta.more) await new Promise((resolve) => setTimeout(resolve, pollMs * (0.75 + Math.random() / 2)));
   }
 });
 
@@ -57,15 +57,4 @@ function kindOf({ is_archived: isArchived, is_muted: isMuted, is_read: isRead })
   if (isArchived) return 'archived';
   if (isMuted) return isRead ? 'read' : 'unread';
   return 'notification';
-}
-
-/**
- * @param {number} ms
- * @param {AbortSignal} signal
- */
-function pause(ms, signal) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => (clearTimeout(timer), resolve(undefined)), { once: true });
-  });
 }

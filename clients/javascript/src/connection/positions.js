@@ -16,7 +16,7 @@ export class Positions {
   /**
    * The ids received at the last position of each stream, because changes made by one request share a position. A
    * stream is absent if all of its last position were received.
-   * @type {Map<string, Set<string>>}
+   * @type {Map<string, string[]>}
    */
   #ids = new Map();
 
@@ -97,12 +97,12 @@ export class Positions {
     if (position > known) {
       this.#positions.set(stream, position);
       this.#moved.add(stream);
-      this.#ids.set(stream, new Set([id]));
+      this.#ids.set(stream, [id]);
       return true;
     }
     const ids = this.#ids.get(stream);
-    if (position < known || !ids || ids.has(id)) return false;
-    ids.add(id);
+    if (position < known || !ids || ids.includes(id)) return false;
+    ids.push(id);
     return true;
   }
 

@@ -37,7 +37,9 @@ export class Receiver {
 
   /** @param {ServerObject[]} objects */
   receive(objects) {
-    for (const object of objects) {
+    for (let object of objects) {
+      // Nothing is missing where nothing was received before.
+      if (object.kind === 'hello' && !this.resumePoint) object = { ...object, gap: [] };
       if (!this.#positions.accept(object)) continue;
       if (object.kind === 'hello') {
         this.#hello = object;

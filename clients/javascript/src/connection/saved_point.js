@@ -24,8 +24,7 @@ export class SavedPoint {
 
   /** @returns {Promise<ResumePoint | null>} */
   async load() {
-    const found = await this.#storage.get(this.#key);
-    return typeof found?.cursor === 'string' && found.positions ? found : null;
+    return (await this.#storage.get(this.#key)) ?? null;
   }
 
   /** Save the present point soon. */

@@ -10,6 +10,7 @@
  */
 
 const NAME = 'herald';
+const OPEN_MS = 2_000;
 
 /**
  * @param {StorageKind} [kind]
@@ -68,7 +69,9 @@ function local() {
 async function indexed() {
   const opening = indexedDB.open(NAME, 1);
   opening.onupgradeneeded = () => void opening.result.createObjectStore(NAME);
-  const database = await result(opening);
+  // Some browsers never answer after a crash.
+  const late = new Promise((_, reject) => setTimeout(reject, OPEN_MS));
+  const database = /** @type {IDBDatabase} */ (await Promise.race([result(opening), late]));
   // Another version of the client may need to upgrade the database.
   database.onversionchange = () => database.close();
   /**

@@ -67,7 +67,7 @@ export class Token {
     this.#renewal ??= (async () => {
       try {
         const value = await source();
-        if (!value) throw new NoToken('The token function has returned no token');
+        if (!value) throw new NoToken('Nobody is signed in');
         const user = userOf(value);
         if (this.#user !== null && user !== null && user !== this.#user) throw new NoToken('Another user has signed in');
         if (value !== this.#text) this.#set(value);

@@ -16,8 +16,8 @@ export class TransportChoice {
   until = 0;
   #names;
   #index = 0;
-  /** @type {string | null} */
-  #worked = null;
+  /** @type {string | undefined} */
+  #worked;
   #storage;
   #key;
   #rememberMs;
@@ -48,10 +48,10 @@ export class TransportChoice {
   /** Take the transport that has worked at the last visit. */
   async load() {
     const { name, until } = (await this.#storage.get(this.#key)) ?? {};
-    this.#worked = name ?? null;
-    if (!(until > Date.now()) || !this.#names.includes(name)) return;
+    this.#worked = name;
+    if (!(until > Date.now())) return;
     this.until = until;
-    this.#index = this.#names.indexOf(name);
+    this.#index = Math.max(0, this.#names.indexOf(name));
   }
 
   /**

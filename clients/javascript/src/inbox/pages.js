@@ -21,6 +21,8 @@ const RETRY_S = 5;
 export class Pages {
   /** Only notifications from this `seq` on are in the list; older ones come with the next page. */
   floor = Infinity;
+  /** Whether the list was asked for. */
+  isWanted = false;
   /** @type {HeraldProblem | null} */
   problem = null;
   /** While the list is loaded anew: what the stream sends is put here, too. @type {KnownItems | null} */
@@ -31,7 +33,6 @@ export class Pages {
   /** @type {string | null} */
   #next = null;
   #loaded = 0;
-  #isWanted = false;
   /** @type {AbortController | null} the request on its way */
   #loading = null;
   #isOutdated = false;
@@ -63,13 +64,13 @@ export class Pages {
 
   /** Load the first page, unless that was done. Resolved when it is loaded, or when it has failed. */
   async load() {
-    if (!this.#isWanted) return this.reload();
+    if (!this.isWanted) return this.reload();
     return this.#done;
   }
 
   /** Load again as much as is loaded. What is shown stays until then. */
   async reload() {
-    this.#isWanted = true;
+    this.isWanted = true;
     const abort = this.#begin();
     const known = (this.fresh = new KnownItems());
     known.requestStarted();
@@ -117,7 +118,7 @@ export class Pages {
   /** Notifications of the list are not known: load it anew, once the present request has ended. */
   missed() {
     if (this.#loading) this.#isOutdated = true;
-    else if (this.#isWanted) void this.reload();
+    else if (this.isWanted) void this.reload();
   }
 
   /** Try again what has failed. */
@@ -127,12 +128,12 @@ export class Pages {
 
   /** Load the list anew, because the stream does not continue from it. */
   restart() {
-    if (this.#isWanted) void this.reload();
+    if (this.isWanted) void this.reload();
   }
 
   close() {
     this.#begin();
-    this.#isWanted = false;
+    this.isWanted = false;
     this.#done = Promise.resolve();
   }
 

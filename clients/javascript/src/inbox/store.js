@@ -193,8 +193,9 @@ export class Inbox {
     else if (object.kind === 'gap') this.#pages.restart();
     else {
       this.#counts.fromStream(object, object.changed ?? object.seq);
-      if (object.kind === 'notification') this.#put(fromStream(object));
-      else if (['read', 'unread', 'archived'].includes(object.kind)) this.#change(object);
+      const { isWanted } = this.#pages;
+      if (isWanted && object.kind === 'notification') this.#put(fromStream(object));
+      else if (isWanted && ['read', 'unread', 'archived'].includes(object.kind)) this.#change(object);
     }
     this.#changed();
   }

@@ -50,7 +50,7 @@ export async function problemOf(response) {
   const { status } = response;
   const retryAfter = secondsOf(response.headers.get('retry-after'));
   if (typeof body?.code !== 'string') {
-    return new HeraldProblem({ status, code: NOT_HERALD, title: `Status ${status}, not from Herald`, retryAfter });
+    return new HeraldProblem({ status, code: NOT_HERALD, title: 'The response is not from Herald', retryAfter });
   }
   return new HeraldProblem({ ...body, status, retryAfter });
 }

@@ -41,7 +41,7 @@ export class SharedConnection {
       identify: (token) => this.#identify(token),
       resumePoint: () => this.#receiver.resumePoint,
       received: (objects) => {
-        this.#group?.sendObjects(objects);
+        this.#group?.send({ type: 'objects', objects });
         this.#receiver.receive(objects);
         this.#saved?.changed();
       },
@@ -70,6 +70,7 @@ export class SharedConnection {
       },
       received: (objects) => this.#receiver.receive(objects),
       onState: this.#options.onState,
+      woken: () => this.#connection.wake(),
       signedOut: () => this.#signedOut(),
       present: () => ({ state: this.#connection.state, summary: this.#summary() }),
     });
@@ -86,12 +87,13 @@ export class SharedConnection {
 
   /** Stop in all tabs, because the user has signed out. */
   signOut() {
-    this.#group?.sendSignOut();
+    this.#group?.send({ type: 'sign-out' });
     this.#signedOut();
   }
 
   wake() {
     this.#connection.wake();
+    this.#group?.send({ type: 'wake' });
     this.#group?.ask();
   }
 
@@ -132,7 +134,7 @@ export class SharedConnection {
       if (state.signedOut) return this.signOut();
       // Another tab may have another token, and tries it.
       this.leave();
-    } else this.#group?.sendState(state);
+    } else this.#group?.send({ type: 'state', state });
     this.#options.onState(state);
   }
 

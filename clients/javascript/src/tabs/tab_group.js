@@ -9,6 +9,7 @@ import { isVisible } from '../connection/page_events.js';
  * @property {() => void} follow another tab has taken over: close the connection
  * @property {(objects: ServerObject[]) => void} received objects that the leader has received
  * @property {(state: State) => void} onState the state of the leader's connection
+ * @property {() => void} woken connect now, because the user came to another tab
  * @property {() => void} signedOut
  * @property {() => {state: State, summary: ServerObject | null}} present what a tab needs to continue from here
  */
@@ -57,27 +58,13 @@ export class TabGroup {
     this.#timing = { ...TIMING, ...timing };
     this.#channel = new BroadcastChannel(name);
     this.#channel.onmessage = (/** @type {MessageEvent} */ { data }) => this.#receive(data);
-    this.#post({ type: 'join' });
+    this.send({ type: 'join' });
     this.#queue({ signal: this.#queued.signal });
     this.#askTimer = setInterval(() => this.ask(), this.#timing.askMs);
   }
 
   get isLeader() {
     return this.#leader === this.#id;
-  }
-
-  /** @param {ServerObject[]} objects */
-  sendObjects(objects) {
-    this.#post({ type: 'objects', objects });
-  }
-
-  /** @param {State} state */
-  sendState(state) {
-    this.#post({ type: 'state', state });
-  }
-
-  sendSignOut() {
-    this.#post({ type: 'sign-out' });
   }
 
   /** Leave the group. If this tab is the leader, the one that waits longest takes over. */
@@ -95,7 +82,7 @@ export class TabGroup {
   ask() {
     clearTimeout(this.#answerTimer);
     if (!this.#isJoined || this.isLeader || !isVisible()) return;
-    this.#post({ type: 'ask' });
+    this.send({ type: 'ask' });
     this.#answerTimer = setTimeout(() => {
       this.#unanswered += 1;
       if (this.#unanswered >= MAX_UNANSWERED) this.#steal();
@@ -112,14 +99,16 @@ export class TabGroup {
   #queue(options) {
     const granted = () => this.#isJoined && this.#lead();
     const ended = () => this.#isJoined && !options.signal?.aborted && this.#follow();
-    navigator.locks.request(this.#name, options, granted).then(ended, ended);
+    // Pages without an origin of their own have no locks: they do not share a connection.
+    const refused = (/** @type {Error} */ { name }) => (name === 'AbortError' ? ended() : granted());
+    navigator.locks.request(this.#name, options, granted).then(ended, refused);
   }
 
   /** @returns {Promise<void>} resolved when the lock is to be given back */
   #lead() {
     this.#leader = this.#id;
     this.#isWelcome = true;
-    this.#post({ type: 'leader' });
+    this.send({ type: 'leader' });
     this.#handlers.lead();
     return new Promise((resolve) => (this.#release = resolve));
   }
@@ -140,14 +129,16 @@ export class TabGroup {
   /** @param {{type: string, from: string, to?: string, [name: string]: any}} message */
   #receive({ type, from, to, ...message }) {
     if (!this.#isJoined || (to !== undefined && to !== this.#id)) return;
-    if (type === 'sign-out') return this.#handlers.signedOut();
-    if (type === 'leader') {
+    if (type === 'sign-out') this.#handlers.signedOut();
+    else if (type === 'leader') {
       this.#heard();
       if (this.isLeader) this.#resign();
       this.#leader = from;
-      if (!this.#isWelcome) this.#post({ type: 'join' });
-    } else if (type === 'join' || type === 'ask') {
-      if (this.isLeader) this.#post({ to: from, ...(type === 'ask' ? { type: 'here' } : { type: 'welcome', ...this.#handlers.present() }) });
+      if (!this.#isWelcome) this.send({ type: 'join' });
+    } else if (this.isLeader) {
+      if (type === 'ask') this.send({ type: 'here' });
+      else if (type === 'join') this.send({ type: 'welcome', to: from, ...this.#handlers.present() });
+      else if (type === 'wake') this.#handlers.woken();
     } else if (type === 'welcome' && !this.#isWelcome) {
       this.#heard();
       this.#leader = from;
@@ -167,8 +158,11 @@ export class TabGroup {
     clearTimeout(this.#answerTimer);
   }
 
-  /** @param {object} message */
-  #post(message) {
+  /**
+   * Send something to the other tabs: `objects` and `state` are for those who follow this one.
+   * @param {{type: 'objects', objects: ServerObject[]} | {type: 'state', state: State} | {type: string, to?: string}} message
+   */
+  send(message) {
     this.#channel.postMessage({ ...message, from: this.#id });
   }
 }
