@@ -2,8 +2,11 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
+import msgspec
+
 from domain.endpoints import Endpoint
 from domain.route_table import RouteTable
+from domain.routes import Route
 
 
 def reasons_to_restart(old: RouteTable, new: RouteTable, brokers: Collection[str], override: str | None) -> list[str]:
@@ -26,6 +29,21 @@ def changed_sources(
     """Returns the source patterns of a broker that `new` adds, and those that it removes."""
     before, after = old.sources(broker, override), new.sources(broker, override)
     return [one for one in after if one not in before], [one for one in before if one not in after]
+
+
+def changed_routes(old: RouteTable, new: RouteTable) -> list[str]:
+    """Returns the names of the routes of `new` that `old` does not have, or has with other keys, such as `orders/1`."""
+    before = {_content(route) for route in old.routes}
+    return [
+        f"{profile.profile}/{number}"
+        for profile in new.profiles
+        for number, route in enumerate(profile.routes, 1)
+        if _content(route) not in before
+    ]
+
+
+def _content(route: Route) -> bytes:
+    return msgspec.json.encode(route, enc_hook=repr, order="deterministic")
 
 
 def _changed_endpoints(old: Sequence[Endpoint], new: Sequence[Endpoint]) -> Iterator[str]:

@@ -39,5 +39,15 @@ def test_keys_are_fetched_for_a_check_only(key_server: JwksServer, tmp_path: Pat
     result = herald(key_server, "--check", token)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
-        "Error: The token can't be checked: there are no keys of 127.0.0.1 yet: the answer has status 503\n"
+        f"Error: The token can't be checked: there are no keys of {key_server.url} yet: the answer has status 503\n"
     )
+
+
+def test_an_error_names_the_url_of_the_keys_without_its_query(key_server: JwksServer, tmp_path: Path) -> None:
+    (path := tmp_path / "key.pem").write_text(private_pem(RSA_KEY))
+    token = herald(key_server, "ada", "--key", str(path)).stdout
+    key_server.status = 503
+    environ = {"HERALD_JWT_JWKS_URL": f"{key_server.url}?key=hidden"}
+    result = CliRunner().invoke(main, ("token", "--check", token), env=environ)
+    assert f"there are no keys of {key_server.url} yet" in result.stderr
+    assert "hidden" not in result.output

@@ -143,7 +143,7 @@ async def test_other_routes_are_put_in_force_and_sessions_are_checked() -> None:
     assert rig.routes.table.routes[0].inbox.title == "new"
     assert rig.routes.version == version_of(table(OTHER_TITLE)) != before
     assert (line["event"], line["version"], line["previous_version"]) == ("routes_reloaded", rig.routes.version, before)
-    assert (line["added"], line["removed"]) == ([], [])
+    assert (line["added"], line["removed"], line["changed_routes"]) == ([], [], ["shop/1"])
     assert rig.did == [("recheck", rig.routes.version)]
     assert rig.counters.reloads == {"reloaded": 1}
 

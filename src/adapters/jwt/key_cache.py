@@ -70,6 +70,8 @@ class KeyServer:
 
     def __init__(self, settings: JwtSettings, monotonic: Callable[[], float], pace: Pace) -> None:
         self._url = checked_url(settings.jwks_url)
+        # Without parts that may be secret.
+        self._shown_url = self._url.copy_with(query=None, fragment=None, userinfo=b"")
         self._algorithms = accepted_algorithms(KEY_ALGORITHMS, settings.algorithms, "HERALD_JWT_JWKS_URL")
         self._monotonic = monotonic
         self._pace = pace
@@ -100,7 +102,7 @@ class KeyServer:
         fetch."""
         if self._keys:
             return None
-        return f"there are no keys of {self._url.host} yet: {self._error or 'they are being fetched'}"
+        return f"there are no keys of {self._shown_url} yet: {self._error or 'they are being fetched'}"
 
     async def find(self, algorithm: str, kid: str | None) -> tuple[Key, ...]:
         """Returns the keys that may have signed a token, by the header of the token: `algorithm` is its `alg`, and

@@ -101,7 +101,7 @@ class Schema:
         newer schema is accepted, because it is normal while the nodes of a deployment are replaced one by one."""
         current = await self.current()
         if not self._is_newer(current) and current != self.head():
-            have = f"at revision {current}" if current else "empty"
+            have = f"at revision {current}" if current else "empty (it has no tables of Herald)"
             raise SchemaOutdated(
                 f"the database is {have}, and this version needs revision {self.head()}:"
                 " run `herald db upgrade`, or start with `herald serve --migrate`"

@@ -17,7 +17,7 @@ from application.ports.routes_loader import RoutesLoader
 from application.ports.service import Phase, Service
 from application.ports.store import StoreUnavailable
 from application.routes_in_force import RoutesInForce
-from domain.route_changes import changed_sources, reasons_to_restart
+from domain.route_changes import changed_routes, changed_sources, reasons_to_restart
 from domain.route_table import RouteTable
 from domain.routes import RoutesInvalid
 from domain.routes_version import version_of
@@ -38,6 +38,9 @@ DEFAULT: Final = ReloadPolicy()
 # While a thread reads the files, the event loop waits this long, in seconds, each time it needs the interpreter lock.
 # Python's default is 5 ms, which would delay events: the loop needs the lock several times for each.
 LOCK_WAIT_S: Final = 0.0005
+
+# Maximum number of routes that a log line names.
+MAX_CHANGED_ROUTES: Final = 50
 
 
 class ReloadRequests:
@@ -166,6 +169,8 @@ class ReloadRoutes(Service):
 
     async def _replace(self, table: RouteTable, version: str) -> None:
         previous, patterns = self._routes.version, {}
+        with _short_lock_waits():
+            changed = await asyncio.to_thread(changed_routes, self._routes.table, table)
         added: list[str] = []
         removed: list[str] = []
         for source in self._sources:
@@ -181,7 +186,14 @@ class ReloadRoutes(Service):
         for source, wanted in patterns.items():
             source.change_patterns(wanted)
         self._counters.reloads["reloaded"] += 1
-        log.info("routes_reloaded", version=version, previous_version=previous, added=added, removed=removed)
+        log.info(
+            "routes_reloaded",
+            version=version,
+            previous_version=previous,
+            added=added,
+            removed=removed,
+            changed_routes=changed[:MAX_CHANGED_ROUTES],
+        )
         for source in patterns:
             await self._bindings.bind_added(source)
         if ended := await self._recheck_sessions():

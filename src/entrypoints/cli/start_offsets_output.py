@@ -25,7 +25,7 @@ from entrypoints.settings.loader import Settings
 
 REASONS: Final[dict[Reason, str]] = {
     "committed": "the group's committed offset",
-    "remembered": "the offset that was stored when its pattern was first configured",
+    "remembered": "the offset that was stored when a route first named it",
     "end": "its end: Herald has never read it, and older records are not sent",
     "beginning": "its beginning",
     "recreated": "its beginning: it was deleted and created again",
@@ -51,14 +51,18 @@ def start_offset_lines(table: RouteTable, settings: Settings) -> Iterator[str]:
     except (KafkaError, TimeoutError, OSError, ValueError) as error:
         raise BrokerUnreachable(f"Kafka at {kafka.servers}: {str(error) or type(error).__name__}") from None
     except (StoreUnavailable, DatabaseUnusable, SchemaOutdated, StartRefused) as error:
-        raise BrokerUnreachable(f"The database: {error}") from None
+        raise BrokerUnreachable(f"The stored offsets in the database can't be read: {error}") from None
     yield f"Kafka at {kafka.servers}, group {kafka.group}:"
     for beginning in found:
-        waiting = f", {beginning.end - beginning.offset} records wait" if beginning.end > beginning.offset else ""
+        count = beginning.end - beginning.offset
+        waiting = f", {count} record{' waits' if count == 1 else 's wait'}" if count > 0 else ""
         where = f"{beginning.partition.topic}/{beginning.partition.partition}"
         yield f"  {where} begins at {beginning.offset} of {beginning.end}, {REASONS[beginning.reason]}{waiting}"
     for topic in Topics(patterns).missing({beginning.partition.topic for beginning in found}):
-        yield f"  {topic} does not exist: it will begin at its beginning once the pattern is configured"
+        yield (
+            f"  {topic} does not exist: if it is created after Herald has been started with this route, Herald reads it"
+            " from its first record"
+        )
 
 
 async def _survey(patterns: Sequence[str], settings: Settings) -> list[StartPosition]:
@@ -69,12 +73,15 @@ async def _survey(patterns: Sequence[str], settings: Settings) -> list[StartPosi
 
 @asynccontextmanager
 async def _start_offsets(settings: Settings) -> AsyncIterator[StartOffsets]:
-    """Yields the store of start offsets in the database. If the database is in memory, or its SQLite file does not
-    exist, yields an empty store, and does not create the file."""
+    """Yields the store of start offsets in the database. If the database is in memory, has no tables yet, or is an
+    SQLite file that does not exist, yields an empty store, and changes nothing."""
     if _has_no_database(settings.database.url):
         yield MemoryStartOffsets()
         return
     async with open_database(settings) as (database, schema):
+        if await schema.current() is None:
+            yield MemoryStartOffsets()
+            return
         await schema.verify()
         yield SqlStartOffsets(database)
 
