@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -14,6 +15,9 @@ from domain.source_patterns import as_regex
 
 # The user who stands for `{user}` when a sample is planned without a front page.
 USER: Final = "user-1"
+
+# Maximum number of sources whose patterns are cached: every route is compared with every sample.
+CACHED_PATTERNS: Final = 4096
 
 # The time and the id of the message of a sample; they have no meaning.
 _TIME: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -44,7 +48,12 @@ def matching_samples(profile: Profile, route: Route) -> list[Sample]:
 
 
 def has_source(sample: Sample, route: Route) -> bool:
-    return re.match(as_regex(route.source), sample.source) is not None
+    return _pattern(route.source).match(sample.source) is not None
+
+
+@lru_cache(CACHED_PATTERNS)
+def _pattern(source: str) -> re.Pattern[str]:
+    return re.compile(as_regex(source))
 
 
 def type_of_sample(payload: object) -> str | None:

@@ -37,7 +37,7 @@ def _planned(profile: Profile, table: type[ChannelTable]) -> Iterator[tuple[str,
         alone = _only(route, profile)
         for sample in matching_samples(profile, route):
             made = plan(message_of(sample.source, sample.payload), alone)
-            for one in [one for one in made.deliveries if one.channel == table.channel and one.destination][:1]:
+            for one in [one for one in made.deliveries if one.channel == table.channel][:1]:
                 yield f"route {number} ({route.source!r}): {table.channel} of the sample {sample.title!r} fails", one
 
 
@@ -46,7 +46,9 @@ def _only(route: Route, profile: Profile) -> RouteTable:
 
 
 def _reasons(channel: OutboundChannel, settings: Settings, planned: list[PlannedDelivery]) -> Iterator[str | None]:
-    items = [one.item for one in planned if not one.fault]
+    # A delivery without a destination is skipped, not failed, but its content can be prepared.
+    faults = [one.fault if one.destination else None for one in planned]
+    items = [one.item for one, fault in zip(planned, faults, strict=True) if not fault]
     found = iter(channel.faults_in(settings, items) if items else ())
-    for one in planned:
-        yield one.fault or next(found)
+    for fault in faults:
+        yield fault or next(found)
