@@ -112,17 +112,17 @@ export class Herald {
   /** Stop, in all tabs, and clear what is stored of this user. Make another client for the next user. */
   signOut() {
     this.#connection.signOut();
-    this.close('signed out');
+    this.close();
   }
 
   /** End this client. Other tabs stay connected. */
-  close(reason = 'closed') {
+  close() {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#unwatch();
     this.#connection.leave();
     this.inbox.close();
-    if (this.state.state !== 'stopped') this.#setState({ state: 'stopped', reason });
+    if (this.state.state !== 'stopped') this.#setState({ state: 'stopped', reason: 'closed' });
   }
 
   /** @param {State} state */

@@ -188,6 +188,18 @@ test('after a sleep, what was received meanwhile is read first', async (t) => {
   assert.equal(connection.state.state, 'waiting');
 });
 
+test('a wait that is over ends when another tab asks, also if the timer is late', async (t) => {
+  const { connection, sockets } = connected(t);
+  await sockets(1);
+  const { setTimeout } = globalThis;
+  const late = t.mock.method(globalThis, 'setTimeout', () => 0);
+  FakeSocket.last.open(hello(), { kind: 'bye', code: 1012, reason: 'restart', reconnect_in: 0 });
+  late.mock.restore();
+  assert.equal(globalThis.setTimeout, setTimeout);
+  connection.check();
+  await sockets(2);
+});
+
 test('a token is renewed before it expires, and after Herald has refused it', async (t) => {
   const tokens = [jwt('ada', Date.now() / SECOND + 5.5), jwt('ada', soon()), jwt('ada', soon() + 1)];
   const { states, sockets, tokenErrors } = connected(t, { token: () => tokens.shift() ?? Promise.reject(new Error('offline')) });

@@ -19,7 +19,8 @@ function group(t) {
       lead: () => tab.log.push('lead'),
       follow: () => tab.log.push('follow'),
       received: (/** @type {any[]} */ objects) => tab.objects.push(...objects),
-      woken: () => tab.log.push('woken'),
+      ask: () => (tab.asked = true),
+      wake: () => tab.log.push('woken'),
       onState: (/** @type {any} */ state) => (tab.state = state),
       signedOut: () => tab.log.push('signed out'),
       present: () => ({ state: { state: 'live' }, summary: { kind: 'hello' } }),
@@ -86,7 +87,7 @@ test('a sign-out reaches all tabs, and a wish to connect the leader', async (t) 
   const tabs = [open(), open(), open()];
   await until(() => tabs[0].group.isLeader && tabs[2].state);
   tabs[1].group.send({ type: 'wake' });
-  await until(() => tabs[0].log.includes('woken'));
+  await until(() => tabs[0].log.includes('woken') && tabs[0].asked);
   tabs[2].group.send({ type: 'sign-out' });
   await until(() => tabs[0].log.includes('signed out') && tabs[1].log.includes('signed out'));
 });

@@ -104,9 +104,8 @@ export class Connection {
 
   /** Connect now, if the client waits for the next attempt, unless the server has asked it to wait. */
   wake() {
-    if (!this.#isRunning) return;
     this.check();
-    if (['waiting', 'offline'].includes(this.state.state) && !this.#isAskedToWait) void this.#connect();
+    if (this.#isRunning && this.state.retryAt && !this.#isAskedToWait) void this.#connect();
   }
 
   /** There is no network. */
@@ -114,9 +113,11 @@ export class Connection {
     this.#current?.end({ reason: 'no network' });
   }
 
-  /** End a connection that is dead. */
+  /** End a connection that is dead, and connect if it is time to: browsers delay the timers of tabs that are not visible. */
   check() {
+    if (!this.#isRunning) return;
     const now = Date.now();
+    if (Number(this.state.retryAt) <= now) void this.#connect();
     const hasSlept = now - this.#lastCheck > 3 * this.#timing.checkMs;
     this.#lastCheck = now;
     if (hasSlept) setTimeout(() => this.#current?.checkSilence(), this.#timing.graceMs);

@@ -8,9 +8,6 @@ import { byFetch } from './transport.js';
 
 const PATH = 'api/v2/notifications/changes';
 
-/** Longer than any pause between two requests. */
-const HEARTBEAT_S = 60;
-
 /** Requests of `changes`, whose responses are passed on as objects of `herald.v1`. */
 export const openPolling = byFetch(async ({ rest, resume, types, pollMs }, received, signal) => {
   let since = resume?.cursor ?? null;
@@ -31,7 +28,8 @@ export const openPolling = byFetch(async ({ rest, resume, types, pollMs }, recei
  */
 function helloOf({ cursor, gap, unread_count: unread, unseen_count: unseen }, resumed) {
   const positions = { inbox: 0 };
-  return { kind: 'hello', cursor, positions, heartbeat: HEARTBEAT_S, resumed, gap: gap ? ['inbox'] : [], unread, unseen };
+  // The heartbeat, in seconds, is longer than any pause between two requests.
+  return { kind: 'hello', cursor, positions, heartbeat: 60, resumed, gap: gap ? ['inbox'] : [], unread, unseen };
 }
 
 /**
@@ -41,7 +39,7 @@ function helloOf({ cursor, gap, unread_count: unread, unseen_count: unseen }, re
  * @returns {ServerObject[]} what a connection would send
  */
 function objectsOf(rows, { seen, unread_count: unread, unseen_count: unseen }, types) {
-  /** @type {Record<string, any>[]} */
+  /** @type {any[]} */
   const objects = rows
     .map((row) => ({ ...row, kind: kindOf(row), type: row.notification_type, read: row.is_read }))
     .filter(({ kind, type, seq, changed, is_muted: isMuted }) => {
@@ -49,7 +47,7 @@ function objectsOf(rows, { seen, unread_count: unread, unseen_count: unseen }, t
     });
   if (seen) objects.push({ ...seen, kind: 'seen' });
   objects.sort((one, other) => one.changed - other.changed);
-  return objects.map((object) => ({ ...object, kind: object.kind, stream: 'inbox', unread, unseen }));
+  return objects.map((object) => ({ ...object, stream: 'inbox', unread, unseen }));
 }
 
 /** @param {Row} row */

@@ -8,7 +8,7 @@ import { openWebSocket } from './websocket.js';
 export const TRANSPORTS = { websocket: openWebSocket, stream: openEventStream, polling: openPolling };
 
 /** So often a transport that has worked lately may fail before the next one is tried: the server may be restarting. */
-const PATIENCE = 5;
+const PATIENCE = 7;
 
 /** Which transport is used, which is better, and until when the better ones need not be tried again. */
 export class TransportChoice {

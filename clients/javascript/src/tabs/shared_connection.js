@@ -70,7 +70,8 @@ export class SharedConnection {
       },
       received: (objects) => this.#receiver.receive(objects),
       onState: this.#options.onState,
-      woken: () => this.#connection.wake(),
+      ask: () => this.#connection.check(),
+      wake: () => this.#connection.wake(),
       signedOut: () => this.#signedOut(),
       present: () => ({ state: this.#connection.state, summary: this.#summary() }),
     });

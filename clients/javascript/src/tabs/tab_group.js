@@ -9,7 +9,8 @@ import { isVisible } from '../connection/page_events.js';
  * @property {() => void} follow another tab has taken over: close the connection
  * @property {(objects: ServerObject[]) => void} received objects that the leader has received
  * @property {(state: State) => void} onState the state of the leader's connection
- * @property {() => void} woken connect now, because the user came to another tab
+ * @property {() => void} ask at least each second while another tab is visible
+ * @property {() => void} wake connect now, because the user came to another tab
  * @property {() => void} signedOut
  * @property {() => {state: State, summary: ServerObject | null}} present what a tab needs to continue from here
  */
@@ -136,9 +137,11 @@ export class TabGroup {
       this.#leader = from;
       if (!this.#isWelcome) this.send({ type: 'join' });
     } else if (this.isLeader) {
-      if (type === 'ask') this.send({ type: 'here' });
-      else if (type === 'join') this.send({ type: 'welcome', to: from, ...this.#handlers.present() });
-      else if (type === 'wake') this.#handlers.woken();
+      if (type === 'join') this.send({ type: 'welcome', to: from, ...this.#handlers.present() });
+      if (type === 'ask' || type === 'wake') {
+        this.#handlers[type]();
+        this.send({ type: 'here' });
+      }
     } else if (type === 'welcome' && !this.#isWelcome) {
       this.#heard();
       this.#leader = from;
