@@ -10,7 +10,7 @@ import { SharedConnection } from './tabs/shared_connection.js';
 
 /**
  * @typedef {import('./connection/positions.js').ServerObject} ServerObject
- * @typedef {import('./connection/connection.js').State} State
+ * @typedef {import('./connection/options.js').State} State
  *
  * @typedef {object} HeraldOptions
  * @property {string | URL} url where Herald is served, such as `https://shop.example/herald`
@@ -25,7 +25,7 @@ import { SharedConnection } from './tabs/shared_connection.js';
  * @property {{filter?: import('./inbox/pages.js').Filter, pageSize?: number}} [inbox]
  * @property {any} [WebSocket] a constructor, where there is no global one
  * @property {typeof globalThis.fetch} [fetch]
- * @property {import('./connection/connection.js').ConnectionOptions['timing']} [timing] for tests
+ * @property {import('./connection/options.js').ConnectionOptions['timing']} [timing] for tests
  *
  * @typedef {object} HeraldEvents
  * @property {State} state

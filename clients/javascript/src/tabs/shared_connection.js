@@ -6,10 +6,10 @@ import { TabGroup } from './tab_group.js';
 
 /**
  * @typedef {import('../connection/positions.js').ServerObject} ServerObject
- * @typedef {import('../connection/connection.js').State} State
+ * @typedef {import('../connection/options.js').State} State
  *
  * @typedef {object} SharedOptions
- * @property {Omit<import('../connection/connection.js').ConnectionOptions, 'identify' | 'resumePoint' | 'received' | 'onState'>} connection
+ * @property {Omit<import('../connection/options.js').ConnectionOptions, 'identify' | 'resumePoint' | 'received' | 'onState'>} connection
  * @property {boolean} isShared whether tabs share the connection
  * @property {(object: ServerObject, isNew: boolean) => void} deliver each object once, in order
  * @property {(state: State) => void} onState

@@ -2,7 +2,7 @@ import { isVisible } from '../connection/page_events.js';
 
 /**
  * @typedef {import('../connection/positions.js').ServerObject} ServerObject
- * @typedef {import('../connection/connection.js').State} State
+ * @typedef {import('../connection/options.js').State} State
  *
  * @typedef {object} GroupHandlers
  * @property {() => void} lead this tab keeps the connection from now on

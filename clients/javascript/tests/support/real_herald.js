@@ -55,18 +55,25 @@ export async function startHerald(t) {
  * A proxy whose connections can be cut.
  * @param {import('node:test').TestContext} t
  * @param {number} target a port
+ * @param {{refusesUpgrades?: boolean, buffers?: boolean}} [faults] `buffers`: event streams get no response
  */
-export async function startProxy(t, target) {
+export async function startProxy(t, target, { refusesUpgrades = false, buffers = false } = {}) {
   /** @type {Set<import('node:net').Socket>} */
   const sockets = new Set();
   const server = createServer((near) => {
     const far = connect(target, '127.0.0.1');
-    for (const [one, other] of [[near, far], [far, near]]) {
-      sockets.add(/** @type {any} */ (one));
-      one?.on('error', () => {});
-      one?.on('close', () => (sockets.delete(/** @type {any} */ (one)), other?.destroy()));
-      one?.pipe(/** @type {any} */ (other));
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => (sockets.delete(socket), near.destroy(), far.destroy()));
     }
+    far.pipe(near);
+    near.on('data', (chunk) => {
+      const text = chunk.toString('latin1');
+      if (buffers && text.startsWith('GET /events/')) return;
+      if (refusesUpgrades && /^upgrade: websocket/im.test(text)) near.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n');
+      else far.write(chunk);
+    });
   }).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.on('listening', resolve));
   const cut = () => sockets.forEach((socket) => socket.destroy());
