@@ -372,6 +372,12 @@ async def test_without_a_token_the_error_says_how_to_give_one(jwt_server: Server
     )
 
 
+async def test_without_a_token_and_a_user_it_says_that_no_inbox_is_printed(open_server: Server, listening: Any) -> None:
+    one = listening(open_server.url)
+    await one.until_news("connected to ")
+    assert one.news.startswith("without --token, HERALD_TOKEN or --user, feeds are printed, and no inbox\n")
+
+
 async def test_an_unknown_feed_stops_it_with_one_line(open_server: Server, listening: Any) -> None:
     one = listening(open_server.url, "--feeds", "market,nowhere")
     assert one.ended() == 1

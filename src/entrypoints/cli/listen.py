@@ -75,6 +75,8 @@ def listen(
 
     from entrypoints.cli.listen_output import Listening, NotPrinted
 
+    if user is None and settings.client.token is None and not feeds:
+        click.echo("without --token, HERALD_TOKEN or --user, feeds are printed, and no inbox", err=True)
     try:
         listener = Listener(
             urls or (settings.client.url,),
