@@ -80,6 +80,17 @@ test('a token is renewed when it is about to expire, once for all who ask', asyn
   assert.equal(await new Token(undefined).current(), null);
 });
 
+test('a token function that throws is called again', async () => {
+  let calls = 0;
+  const token = new Token(() => {
+    calls += 1;
+    if (calls === 1) throw new Error('not yet');
+    return 'secret';
+  });
+  await assert.rejects(token.current(), { message: 'not yet' });
+  assert.equal(await token.current(), 'secret');
+});
+
 test('what is stored of one user is cleared alone', async () => {
   const storage = openStorage('memory');
   await storage.set('a:1', 1);

@@ -64,19 +64,18 @@ export class Token {
   async renew() {
     const source = this.#source;
     if (!source) return this.#text;
-    this.#renewal ??= (async () => {
-      try {
-        const value = await source();
-        if (!value) throw new NoToken('Nobody is signed in');
-        const user = userOf(value);
-        if (this.#user !== null && user !== null && user !== this.#user) throw new NoToken('Another user has signed in');
-        if (value !== this.#text) this.#set(value);
-        return value;
-      } finally {
-        this.#renewal = null;
-      }
-    })();
+    this.#renewal ??= this.#obtain(source).finally(() => (this.#renewal = null));
     return this.#renewal;
+  }
+
+  /** @param {() => TokenValue | Promise<TokenValue>} source */
+  async #obtain(source) {
+    const value = await source();
+    if (!value) throw new NoToken('Nobody is signed in');
+    const user = userOf(value);
+    if (this.#user !== null && user !== null && user !== this.#user) throw new NoToken('Another user has signed in');
+    if (value !== this.#text) this.#set(value);
+    return value;
   }
 
   /** Forget a token that the server has refused. */
