@@ -148,11 +148,11 @@ async def test_no_tab_misses_anything_while_the_leader_hangs_crashes_or_is_offli
             await notify(dev_server, "cleo", *messages)
 
     await tabs[1].bring_to_front()
-    hanging = asyncio.create_task(tabs[0].evaluate("const end = Date.now() + 4000; while (Date.now() < end);"))
+    hanging = asyncio.create_task(tabs[0].evaluate("const end = Date.now() + 5000; while (Date.now() < end);"))
     await notify_more()
     # Asked each second; the second question that is not answered within 0.4 s ends the wait.
     for tab in tabs[1:]:
-        await reaches(tab, "shown.length", len(sent), seconds=3.5)
+        await reaches(tab, "shown.length", len(sent), seconds=4.5)
     await hanging
     await notify_more()
     for tab in tabs:
