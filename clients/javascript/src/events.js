@@ -30,7 +30,8 @@ export class Emitter {
    * @param {Events[Name]} value
    */
   emit(event, value) {
-    for (const listener of this.#listeners.get(event) ?? []) {
+    // A copy, because a listener may end its subscription and begin another one.
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {
         listener(value);
       } catch (error) {

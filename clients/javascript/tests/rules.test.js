@@ -108,6 +108,14 @@ test('listeners are called until they unsubscribe', () => {
   stop();
   emitter.emit('said', 'two');
   assert.deepEqual(heard, ['one']);
+  const again = () => {
+    stopAgain();
+    heard.push('again');
+    stopAgain = emitter.on('said', again);
+  };
+  let stopAgain = emitter.on('said', again);
+  emitter.emit('said', 'three');
+  assert.deepEqual(heard, ['one', 'again'], 'one that subscribes again is not called again');
 });
 
 test('a notification is new if it arrived after the start, for the first time or again', () => {
