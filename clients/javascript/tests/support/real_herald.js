@@ -10,7 +10,7 @@ import { until } from './until.js';
 const program = fileURLToPath(new URL('../../../../.venv/bin/herald', import.meta.url));
 
 /** Why the tests with a real server are skipped; false if they are not. */
-export const skip = existsSync(program) ? false : 'needs Herald in .venv: run `task setup`';
+export const skip = existsSync(program) || process.env.HERALD_REQUIRE_REAL === '1' ? false : 'needs Herald in .venv: run `task setup`';
 
 /** @returns {Promise<number>} a port that is free */
 async function freePort() {
