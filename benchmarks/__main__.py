@@ -35,6 +35,7 @@ Benchmark = Callable[[int], Awaitable[list[Row]]]
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "burst": fan_out.burst,
     "paced": fan_out.paced,
+    "paced-streams": fan_out.paced_streams,
     "burst-protocol": fan_out.burst_protocol,
     "kafka-to-socket": kafka.to_socket,
     "memory": memory.session,

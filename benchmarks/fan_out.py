@@ -8,7 +8,16 @@ import asyncio
 import time
 from typing import Final
 
-from benchmarks.clients import PlainSocket, ProtocolSocket, client_group, socket_request, stamped
+from benchmarks.clients import (
+    Client,
+    EventStream,
+    PlainSocket,
+    ProtocolSocket,
+    client_group,
+    socket_request,
+    stamped,
+    stream_request,
+)
 from benchmarks.pace import at_intervals
 from benchmarks.report import Row, alternate
 from benchmarks.servers import Server, Serving, herald, reference_loop
@@ -51,6 +60,14 @@ async def paced(rounds: int) -> list[Row]:
     ]
 
 
+async def paced_streams(rounds: int) -> list[Row]:
+    sockets, streams = await alternate(
+        rounds, lambda: cpu_per_delivery(herald(), ProtocolSocket), lambda: cpu_per_delivery(herald(), EventStream)
+    )
+    what = "paced: one message every 30 ms to 1,000 event streams, vs 1,000 herald.v1 WebSockets: CPU per delivery"
+    return [Row(what, "µs", streams, sockets, "≤", 17 / 16.5)]
+
+
 async def deliveries_in_a_burst(serving: Serving, messages: int, kind: type[PlainSocket] = PlainSocket) -> float:
     """Returns the deliveries per second of a burst."""
     protocol = "herald.v1" if kind is ProtocolSocket else None
@@ -66,10 +83,12 @@ async def deliveries_in_a_burst(serving: Serving, messages: int, kind: type[Plai
         return CLIENTS * messages / (ended - began)
 
 
-async def cpu_per_delivery(serving: Serving, kind: type[PlainSocket] = PlainSocket) -> float:
+async def cpu_per_delivery(serving: Serving, kind: type[Client] = PlainSocket) -> float:
     """Returns the microseconds of the server's CPU time per delivery."""
-    requests = [socket_request(Server.path, "herald.v1" if kind is ProtocolSocket else None)] * CLIENTS
-    async with serving as server, client_group(server.socket_port, kind, requests) as clients:
+    request = socket_request(Server.path, "herald.v1" if kind is ProtocolSocket else None)
+    if kind is EventStream:
+        request = stream_request("/events/stream")
+    async with serving as server, client_group(server.socket_port, kind, [request] * CLIENTS) as clients:
         # The server waits up to 1 s for the first frame of each herald.v1 client.
         await asyncio.sleep(1.5)
         for count in (WARM_UP, PACED_MESSAGES):

@@ -19,7 +19,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 
-from adapters.sockets.send_window import with_direct_send
+from adapters.sockets.direct_send import with_direct_send
 from adapters.telemetry.logs import set_up_logs
 from application.operations.node import Node
 from application.operations.reload_routes import ReloadRequests, warn_of_ignored_files

@@ -11,7 +11,7 @@ import httpx
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server as Granian
 
-from adapters.sockets.send_window import with_direct_send
+from adapters.sockets.direct_send import with_direct_send
 from entrypoints.app import create_app
 from entrypoints.settings.loader import load
 from tests.support.service import free_port

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from adapters.sockets.send_window import SendWindow, with_direct_send
+from adapters.sockets.direct_send import with_direct_send
+from adapters.sockets.send_window import SendWindow
 from adapters.web.socket import ClientGone
 
 

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from litestar import Request, Response
 from litestar.response import Stream
+from litestar.types import Scope
 
+from adapters.sockets.direct_send import direct_send, release_with
 from adapters.sockets.litestar_handshake import handshake_of
 from adapters.web.origins_and_hosts import Origins
 from adapters.web.websocket_connection import log_opened, record_end
@@ -27,33 +29,57 @@ HEADERS: Final = {"cache-control": "no-store, no-transform", "x-accel-buffering"
 
 
 class StreamTransport:
-    """The transport of one event stream (see application.hub.transport.Transport). `try_send` never sends: the web
-    server takes each frame from the response when it can send the frame."""
+    """The transport of one event stream (see application.hub.transport.Transport).
 
-    def __init__(self) -> None:
+    The web server takes frames from the response, one after the other. While it waits for the next one, `try_send`
+    passes a frame to the server's own `send` function, which is faster. `send` is that function; None if there is none.
+    """
+
+    # Granian accepts up to four parts of a response at once, without waiting for the client. If it has no room for a
+    # part, the awaitable that `send` returns is not done; a later part could overtake it, so none is sent meanwhile.
+
+    def __init__(self, send: Any) -> None:
+        self._send = send
         self._task = asyncio.current_task()
         self._taken = 0
         self._is_sending = False
+        self._unsent: Any = None  # the awaitable of the part that `try_send` has passed to the server
 
     def try_send(self, frame: str) -> bool:
-        return False
+        if self._send is None or self._is_sending or not self._is_done():
+            return False
+        sending = self._send({"type": "http.response.body", "body": frame.encode(), "more_body": True})
+        self._unsent = asyncio.ensure_future(sending) if asyncio.iscoroutine(sending) else sending
+        self._taken += 1
+        return True
 
     @property
     def oldest_unsent(self) -> int | None:
-        return self._taken if self._is_sending else None
+        return self._taken if self._is_sending or not self._is_done() else None
 
     def force_close(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def sending(self) -> None:
-        """Records that the web server has taken a frame and is sending it."""
-        self._taken += 1
+    async def sending(self) -> None:
+        """Waits for what `try_send` has passed to the server, and records that the server is sending another frame."""
         self._is_sending = True
+        if not self._is_done():
+            await self._unsent
+        self._taken += 1
 
     def sent(self) -> None:
         """Records that the last frame was sent, because the web server requests the next frame."""
         self._is_sending = False
+
+    def release(self) -> None:
+        """Removes the reference to the web server's `send` function. From now on, `try_send` sends nothing."""
+        self._send = self._unsent = None
+
+    def _is_done(self) -> bool:
+        # What Granian has accepted at once has no `done`.
+        done = getattr(self._unsent, "done", None)
+        return done is None or done()
 
 
 class StreamGate:
@@ -91,10 +117,11 @@ class StreamGate:
         except SignedOut:
             return Response(None, status_code=204)
         log_opened(session)
-        return Stream(self._frames(session), media_type="text/event-stream", headers=HEADERS)
+        return Stream(self._frames(session, request.scope), media_type="text/event-stream", headers=HEADERS)
 
-    async def _frames(self, session: Session) -> AsyncGenerator[bytes, None]:
-        transport = StreamTransport()
+    async def _frames(self, session: Session, scope: Scope) -> AsyncGenerator[bytes, None]:
+        transport = StreamTransport(direct_send(scope))
+        release_with(scope, transport)
         session.attach(transport)
         if (task := asyncio.current_task()) is not None:
             # If the task is cancelled while it sends a frame, this generator is closed only by the garbage collector,
@@ -103,7 +130,7 @@ class StreamGate:
         try:
             async with aclosing(session.frames()) as frames:
                 async for frame in frames:
-                    transport.sending()
+                    await transport.sending()
                     yield frame.encode()
                     transport.sent()
         except Exception as error:

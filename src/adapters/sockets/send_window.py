@@ -1,73 +1,20 @@
-"""Sends frames over one WebSocket, and limits how much is unsent. Frames are passed to the ASGI `send` function of the
-web server directly, because Litestar's wrappers around this function cost time."""
+"""Sends frames over one WebSocket, and limits how much is unsent."""
 
 import asyncio
 from collections import deque
 from typing import Any, Final
 
 from litestar import WebSocket
-from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketDisconnect
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Message
 
+from adapters.sockets.direct_send import direct_send, release_with
 from adapters.web.socket import ClientGone
 
 # Maximum number of unsent frames of one socket, and of the characters in them. Because several frames may be unsent,
 # the writer rarely has to wait during a burst. The limits bound the memory for a client that never reads.
 MAX_UNSENT_FRAMES: Final = 64
 MAX_UNSENT_CHARS: Final = 16 * 1024
-
-_SEND: Final = "herald_send"
-_WINDOW: Final = "herald_send_window"
-
-
-def with_direct_send(app: ASGIApp) -> ASGIApp:
-    """Returns the ASGI application `app`, wrapped so that SendWindow can find the web server's `send` function in the
-    scope of each WebSocket. After a WebSocket was served, the wrapper removes all references to its `receive` and
-    `send` (see `_Connection` for the reason)."""
-
-    def serve(scope: Scope, receive: Receive, send: Send) -> Any:
-        if scope["type"] == ScopeType.WEBSOCKET:
-            return _serve_socket(app, scope, receive, send)
-        return app(scope, receive, send)
-
-    return serve
-
-
-async def _serve_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    scope["state"][_SEND] = send
-    connection = _Connection(receive, send)
-    try:
-        await app(scope, connection.receive, connection.send)
-    finally:
-        del scope["state"][_SEND]
-        if (window := scope["state"].pop(_WINDOW, None)) is not None:
-            window.release()
-        connection.release()
-
-
-class _Connection:
-    """The `receive` and `send` functions of one WebSocket, until `release` is called.
-
-    Granian closes a refused connection when no reference to these functions is left. Litestar's WebSocket object is
-    part of a reference cycle; if it referred to them directly, the connection would stay open until the next garbage
-    collection.
-    """
-
-    __slots__ = ("_receive", "_send")
-
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        self._send = send
-
-    def receive(self) -> Any:
-        return self._receive()
-
-    def send(self, message: Message) -> Any:
-        return self._send(message)
-
-    def release(self) -> None:
-        del self._receive, self._send
 
 
 def _raise_client_gone(message: Message) -> Any:
@@ -86,12 +33,12 @@ class SendWindow:
     # runtime thread.
 
     def __init__(self, socket: WebSocket[Any, Any, Any]) -> None:
-        self._send: Any = socket.scope["state"].get(_SEND, socket.send)
+        self._send: Any = direct_send(socket.scope) or socket.send
         self._writer = asyncio.current_task()
         self._unsent: deque[tuple[Any, int]] = deque()
         self._unsent_chars = 0
         self._sent_frames = 0
-        socket.scope["state"][_WINDOW] = self
+        release_with(socket.scope, self)
 
     def release(self) -> None:
         """Removes the reference to the web server's `send` function (see `_Connection` for the reason). From now on,

@@ -249,8 +249,8 @@ class Session:
     # --- delivery ------------------------------------------------------------------------------------------------
 
     def _texts(self, index: int, frames: Frames) -> Sequence[str]:
-        """Returns the texts that the writer sends for `frames`, which are entries of the stream at `index`. When all
-        texts are sent, the writer calls `_advance`."""
+        """Returns the texts that are sent for `frames`, which are entries of the stream at `index`. Call `_advance`
+        when all of them are sent."""
         if frames.objects and self.view.transport == "sse":
             return (messages.event_stream_text(self.epoch, self.tag, self.positions, index, frames),)
         return frames.texts
@@ -266,24 +266,19 @@ class Session:
     def _deliver_directly(self) -> bool:
         """Sends all new entries immediately, without the writer. Returns False if the writer has to send those that are
         left: if an answer or a heartbeat is waiting too, if the entries must be read from the store or need more than
-        one frame for a stream, or if earlier frames are not sent yet. Always returns False for event streams."""
+        one frame for a stream, or if earlier frames are not sent yet."""
         transport = self.transport
-        if (
-            transport is None
-            or self._answers
-            or self._heartbeat_due
-            or self.close_reason is not None
-            or self.view.transport == "sse"
-        ):
+        if transport is None or self._answers or self._heartbeat_due or self.close_reason is not None:
             return False
         positions = self.positions
         for index, buffer in enumerate(positions.buffers):
             if buffer.head <= positions.values[index]:
                 continue
             frames = positions.next_frames(index)
-            if frames is None or frames.upto != buffer.head or len(frames.texts) > 1:
+            if frames is None or frames.upto != buffer.head:
                 return False
-            if frames.texts and not transport.try_send(frames.texts[0]):
+            texts = self._texts(index, frames)
+            if len(texts) > 1 or (texts and not transport.try_send(texts[0])):
                 return False
             self._advance(index, frames)
         return True
