@@ -75,7 +75,8 @@ class Member:
         assert not any(item["is_read"] for item in items)
         assert all(item["title"] and item["message"] for item in items)
         assert listing["meta"]["unread_count"] == len(messages)
-        assert await self.told("/unread-count") == {"unread_count": len(messages)}
+        counts = {"unread_count": len(messages), "unseen_count": len(messages)}
+        assert await self.told("/unread-count") == counts
         return items
 
 

@@ -36,7 +36,7 @@ async def test_sockets_and_inboxes_belong_to_the_user_of_the_claim(server: Serve
         assert await closed(socket) == 4501
     async with httpx.AsyncClient(base_url=server.url, headers={"authorization": f"Bearer {token_of('ada')}"}) as client:
         count = await client.get("/api/v2/notifications/unread-count?user_id=ada")
-        assert count.json() == {"unread_count": 1}
+        assert count.json() == {"unread_count": 1, "unseen_count": 1}
         assert (await client.get("/api/v2/notifications?user_id=auth0%7C7")).status_code == 403
 
 

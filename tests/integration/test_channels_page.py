@@ -30,7 +30,12 @@ async def test_the_example_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     module: dict[str, Any] = {"__name__": "printer"}
     exec(code, module)
     shipped = CHANNELS[0]
-    registered = {"EmailTable": EmailTable, "email_channel": shipped.open, "check_email": shipped.check}
+    registered = {
+        "EmailTable": EmailTable,
+        "email_channel": shipped.open,
+        "check_email": shipped.check,
+        "faults_in_mails": shipped.faults_in,
+    }
     entry = re.sub(r"^from adapters\.printer.*\n|: Final", "", registry, flags=re.MULTILINE)
     names = {**module, **registered, "OutboundChannel": OutboundChannel, "DispatchPolicy": DispatchPolicy}
     exec(entry, names)

@@ -161,7 +161,7 @@ async def test_schema_drift_is_reported(schema: Schema, database: Database) -> N
 
 
 async def test_an_older_schema_is_refused_and_the_error_names_the_command(schema: Schema) -> None:
-    with pytest.raises(SchemaOutdated, match=r"is empty, .*`herald db upgrade`, .* `herald serve --migrate`"):
+    with pytest.raises(SchemaOutdated, match=r"is empty .*`herald db upgrade`, .* `herald serve --migrate`"):
         await schema.verify()
     await schema.upgrade()
     await schema.verify()

@@ -6,8 +6,7 @@ from litestar.testing import AsyncTestClient
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from application.ports.inboxes import Inboxes
-from application.ports.store import StoreUnavailable
+from application.ports.store import Store, StoreUnavailable
 from entrypoints.app import create_app
 from entrypoints.settings.loader import load
 
@@ -15,12 +14,12 @@ from entrypoints.settings.loader import load
 async def test_the_line_names_the_request_and_the_reason() -> None:
     app = create_app(load({"HERALD_AUTH": "open", "DATABASE_URL": "memory:", "HERALD_BROKER": "memory"}, "dev", {}))
     async with AsyncTestClient(app, base_url="http://localhost") as client:
-        inboxes: Any = await app.state.dishka_container.get(Inboxes)
+        store: Any = await app.state.dishka_container.get(Store)
 
         async def fail(*_: object, **__: object) -> None:
             raise StoreUnavailable("the database does not answer")
 
-        inboxes.unread = fail
+        store.heads = fail
         with capture_logs([merge_contextvars]) as logs:
             answer = await client.get(
                 "/api/v2/notifications/unread-count?user_id=ada", headers={"x-request-id": "request-1"}
