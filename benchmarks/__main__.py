@@ -14,6 +14,7 @@ from benchmarks import (
     fan_out,
     idle,
     inbox,
+    javascript,
     kafka,
     mail,
     many,
@@ -64,6 +65,9 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "sockets": sockets.listeners,
     "unfinished": sockets.unfinished,
     "many": many.sessions,
+    "javascript-burst": javascript.burst,
+    "javascript-store": javascript.store,
+    "javascript-tabs": javascript.tabs,
 }
 
 # Benchmarks whose services may not be installed.
@@ -72,6 +76,7 @@ NEED_KAFKA: Final = (
     "cost-ingest",
 )
 NEED_RABBITMQ: Final = ("rabbitmq-ingest",)
+NEED_NODE: Final = ("javascript-burst", "javascript-store")
 NEED_REDIS: Final = (
     *("two-nodes", "across-nodes", "unfollowed", "move", "cost-idle", "beside-idle", "many"),
     *("cost-broadcast", "cost-notification", "cost-ingest", "cost-feeds"),
@@ -80,7 +85,12 @@ NEED_REDIS: Final = (
 
 def missing(name: str) -> str | None:
     """Returns why a benchmark cannot run on this machine; None if it can."""
-    needed = ((NEED_KAFKA, broker.missing), (NEED_RABBITMQ, rabbitmq.missing), (NEED_REDIS, nodes.missing))
+    needed = (
+        (NEED_KAFKA, broker.missing),
+        (NEED_RABBITMQ, rabbitmq.missing),
+        (NEED_REDIS, nodes.missing),
+        (NEED_NODE, javascript.missing),
+    )
     return next((reason for names, look in needed if name in names and (reason := look())), None)
 
 
