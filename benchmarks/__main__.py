@@ -77,6 +77,7 @@ NEED_KAFKA: Final = (
 )
 NEED_RABBITMQ: Final = ("rabbitmq-ingest",)
 NEED_NODE: Final = ("javascript-burst", "javascript-store")
+NEED_CHROMIUM: Final = ("javascript-tabs",)
 NEED_REDIS: Final = (
     *("two-nodes", "across-nodes", "unfollowed", "move", "cost-idle", "beside-idle", "many"),
     *("cost-broadcast", "cost-notification", "cost-ingest", "cost-feeds"),
@@ -89,7 +90,8 @@ def missing(name: str) -> str | None:
         (NEED_KAFKA, broker.missing),
         (NEED_RABBITMQ, rabbitmq.missing),
         (NEED_REDIS, nodes.missing),
-        (NEED_NODE, javascript.missing),
+        (NEED_NODE, javascript.missing_node),
+        (NEED_CHROMIUM, javascript.missing_browser),
     )
     return next((reason for names, look in needed if name in names and (reason := look())), None)
 

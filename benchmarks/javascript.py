@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -39,8 +41,13 @@ CLIENT: Final = """
 """
 
 
-def missing() -> str | None:
-    """Returns why these benchmarks cannot run on this machine; None if they can."""
+def missing_browser() -> str | None:
+    """Returns why the benchmark with tabs cannot run on this machine; None if it can."""
+    return None if os.environ.get("HERALD_CHROMIUM") or shutil.which("chromium") else "Chromium is not installed"
+
+
+def missing_node() -> str | None:
+    """Returns why the benchmarks with Node cannot run on this machine; None if they can."""
     return None if node() and (PACKAGE / "node_modules").exists() else "Node is not installed: `task setup-javascript`"
 
 
