@@ -360,7 +360,7 @@ async def test_an_invalid_token_stops_it_with_one_line(jwt_server: Server, liste
     assert one.ended() == 1
     assert one.objects == []
     (line,) = one.news.splitlines()
-    assert line == f"Error: {jwt_server.ws_url}/ws: The token is not valid. (4504)"
+    assert line == f"Error: {jwt_server.main_ws_url}/ws: The token is not valid. (4504)"
 
 
 async def test_without_a_token_the_error_says_how_to_give_one(jwt_server: Server, listening: Any) -> None:
@@ -368,7 +368,8 @@ async def test_without_a_token_the_error_says_how_to_give_one(jwt_server: Server
     assert one.ended() == 1
     (line,) = one.news.splitlines()
     assert line.startswith(
-        f"Error: {jwt_server.ws_url}/ws: A token is needed. (4504) Give one by the option --token, or set HERALD_TOKEN"
+        f"Error: {jwt_server.main_ws_url}/ws: A token is needed. (4504)"
+        " Give one by the option --token, or set HERALD_TOKEN"
     )
 
 
@@ -382,7 +383,7 @@ async def test_an_unknown_feed_stops_it_with_one_line(open_server: Server, liste
     one = listening(open_server.url, "--feeds", "market,nowhere")
     assert one.ended() == 1
     (line,) = one.news.splitlines()
-    assert line == f'Error: {open_server.ws_url}/ws: There is no feed "nowhere" at this endpoint. (4506)'
+    assert line == f'Error: {open_server.main_ws_url}/ws: There is no feed "nowhere" at this endpoint. (4506)'
 
 
 async def test_the_inbox_of_another_user_stops_it(jwt_server: Server) -> None:

@@ -90,7 +90,7 @@ async def test_every_sample_arrives_at_both_clients_and_a_sign_out_ends_both(ser
     await both_show(page, ["while away", *arrived])
 
     assert watch.complaints == []
-    origins = (server.url, server.ws_url, "data:")
+    origins = (server.url, server.main_ws_url, "data:")
     assert [url for url in watch.requests if not url.startswith(origins)] == []
 
 

@@ -85,7 +85,7 @@ async def test_a_click_on_a_sample_shows_its_mail(server: Server, page: Page) ->
     await expect(first.locator("iframe")).to_have_count(0)
 
     assert watch.complaints == []
-    own = (server.url, server.ws_url, "data:", "about:srcdoc")
+    own = (server.url, server.main_ws_url, "data:", "about:srcdoc")
     assert [url for url in watch.requests if not url.startswith(own)] == []
 
 

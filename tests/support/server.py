@@ -46,6 +46,8 @@ class Server:
         second = {"HERALD_SOCKET_PORT": str(free_port())} if LISTENER_OF_TESTS == "second" else {}
         self.socket_port = int(second.get("HERALD_SOCKET_PORT", self.port))
         self.ws_url = f"ws://127.0.0.1:{self.socket_port}"
+        # For clients that know only the URL of the server.
+        self.main_ws_url = self.url.replace("http", "ws", 1)
         self._command = [*prefix, str(Path(sys.executable).with_name("herald")), *command]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HERALD_")}
         own = Path(tempfile.mkdtemp(prefix="herald-"))
